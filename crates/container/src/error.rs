@@ -1,0 +1,98 @@
+//! What can be wrong with a file, and where.
+
+use std::{borrow::Cow, fmt};
+
+use byte_source::SourceError;
+
+/// The kinds of file and record this crate reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Matroska or WebM (RFC 9559).
+    Matroska,
+    /// ISO base media (ISO/IEC 14496-12), fragmented or not.
+    Mp4,
+    /// A codec's configuration record or bitstream header.
+    Codec,
+    /// A text subtitle.
+    Subtitle,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Matroska => "matroska",
+            Self::Mp4 => "mp4",
+            Self::Codec => "codec configuration",
+            Self::Subtitle => "subtitle",
+        })
+    }
+}
+
+/// Why a file was refused. Always the file's fault, except [`Source`](Self::Source).
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// The bytes break the format.
+    #[error("{format} at byte {offset}: {what}")]
+    Malformed {
+        /// Which format.
+        format: Format,
+        /// Absolute offset in the file (in the record, for [`Format::Codec`]).
+        offset: u64,
+        /// What is wrong, with the value.
+        what: Cow<'static, str>,
+    },
+    /// A size, count or depth is past its limit.
+    #[error("{format} at byte {offset}: {what} is {value}, the limit is {limit}")]
+    Limit {
+        /// Which format.
+        format: Format,
+        /// Absolute offset in the file.
+        offset: u64,
+        /// What was counted.
+        what: &'static str,
+        /// What the file says.
+        value: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// The file ends in the middle of something needed.
+    #[error("{format} at byte {offset}: the file ends inside {what}")]
+    Truncated {
+        /// Which format.
+        format: Format,
+        /// Where the thing begins.
+        offset: u64,
+        /// What is cut short.
+        what: &'static str,
+    },
+    /// Valid, but nothing this crate reads.
+    #[error("{format} at byte {offset}: {what} is not supported")]
+    Unsupported {
+        /// Which format.
+        format: Format,
+        /// Absolute offset in the file.
+        offset: u64,
+        /// What it is.
+        what: Cow<'static, str>,
+    },
+    /// Neither Matroska nor MP4.
+    #[error("not a container that is read here: begins with {0}")]
+    UnknownContainer(String),
+    /// The bytes could not be had.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+impl ContainerError {
+    /// Shorthand for [`Self::Malformed`].
+    pub fn malformed(format: Format, offset: u64, what: impl Into<Cow<'static, str>>) -> Self {
+        Self::Malformed { format, offset, what: what.into() }
+    }
+
+    /// Shorthand for [`Self::Limit`].
+    #[must_use]
+    pub fn limit(format: Format, offset: u64, what: &'static str, value: u64, limit: u64) -> Self {
+        Self::Limit { format, offset, what, value, limit }
+    }
+}

@@ -1,0 +1,126 @@
+//! A file, opened: its tracks, and the index that says where their samples lie.
+
+use byte_source::ByteRange;
+use bytes::Bytes;
+
+use crate::{
+    ContainerError, Format, Track,
+    matroska::{self, MatroskaIndex},
+    mp4::{self, Mp4Index},
+    pull::{Pull, PullParser},
+};
+
+/// A named point in the film.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chapter {
+    /// Start, nanoseconds from the film's beginning as the file counts.
+    pub start_ns: u64,
+    /// End, where the file says.
+    pub end_ns: Option<u64>,
+    /// Its name; may be empty.
+    pub title: String,
+}
+
+/// A file within the file, such as a font.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// As the file names it: never a path on our disk.
+    pub name: String,
+    /// Its media type as stated.
+    pub media_type: String,
+    /// Where its bytes lie.
+    pub bytes: ByteRange,
+}
+
+/// Where samples lie.
+#[derive(Clone, Debug)]
+pub enum Index {
+    /// Cues and clusters: samples are found by walking.
+    Matroska(MatroskaIndex),
+    /// Sample tables: every sample is known.
+    Mp4(Mp4Index),
+}
+
+/// A file whose header and index have been read, and none of its media.
+#[derive(Clone, Debug)]
+pub struct Movie {
+    /// Which container.
+    pub format: Format,
+    /// Length of the file in bytes.
+    pub len: u64,
+    /// The title inside the file.
+    pub title: Option<String>,
+    /// Duration the header claims, nanoseconds. Distrusted: see the plan for the true one.
+    pub stated_duration_ns: Option<u64>,
+    /// Tracks in file order.
+    pub tracks: Vec<Track>,
+    /// Chapters in time order.
+    pub chapters: Vec<Chapter>,
+    /// Attached files.
+    pub attachments: Vec<Attachment>,
+    /// Where samples lie.
+    pub index: Index,
+}
+
+/// Opens a file of either container: looks at the first bytes, then is that container's opener.
+#[derive(Debug)]
+pub struct MovieOpener {
+    len: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Sniff(Option<Bytes>),
+    Matroska(Box<matroska::Opener>),
+    Mp4(Box<mp4::Opener>),
+}
+
+/// Enough for both magics, and one read of a disk sector's worth that the openers then find already fed.
+const SNIFF_BYTES: u64 = 12;
+
+impl MovieOpener {
+    /// For a file of `len` bytes.
+    #[must_use]
+    pub fn new(len: u64) -> Self {
+        Self { len, state: State::Sniff(None) }
+    }
+}
+
+impl PullParser for MovieOpener {
+    type Item = Movie;
+
+    fn poll(&mut self) -> Result<Pull<Movie>, ContainerError> {
+        loop {
+            match &mut self.state {
+                State::Sniff(None) => return Ok(Pull::Need(ByteRange::new(0, SNIFF_BYTES.min(self.len)))),
+                State::Sniff(Some(head)) => {
+                    self.state = if matroska::looks_like(head) {
+                        State::Matroska(Box::new(matroska::Opener::new(self.len)))
+                    } else if mp4::looks_like(head) {
+                        State::Mp4(Box::new(mp4::Opener::new(self.len)))
+                    } else {
+                        return Err(ContainerError::UnknownContainer(hex(head)));
+                    };
+                }
+                State::Matroska(opener) => return opener.poll(),
+                State::Mp4(opener) => return opener.poll(),
+            }
+        }
+    }
+
+    fn feed(&mut self, range: ByteRange, bytes: Bytes) {
+        match &mut self.state {
+            State::Sniff(head) => *head = Some(bytes),
+            State::Matroska(opener) => opener.feed(range, bytes),
+            State::Mp4(opener) => opener.feed(range, bytes),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "nothing".to_owned();
+    }
+    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,1 @@
+//! Writers: CMAF init and media segments, MPEG-TS, WebVTT. One file a format.
