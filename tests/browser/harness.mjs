@@ -1,0 +1,111 @@
+// Starts the server over the test's films and Debian's Chromium in front of it.
+import { spawn } from "node:child_process";
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { makeFilms } from "./film.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, "../..");
+const require = createRequire(import.meta.url);
+
+const freePort = () => new Promise((done, fail) => {
+  const server = createServer().once("error", fail);
+  server.listen(0, "127.0.0.1", () => { const { port } = server.address(); server.close(() => done(port)); });
+});
+
+/** A running server: `{ url, stop, videos }`, `videos` by file name. */
+export async function startServer() {
+  const films = resolve(process.env.HEADWATER_BROWSER_FILMS ?? join(root, "target/browser-films"));
+  makeFilms(films);
+  const scratch = mkdtempSync(join(tmpdir(), "headwater-browser-"));
+  const port = await freePort();
+  const binary = resolve(process.env.HEADWATER_BIN ?? join(root, "target/release/headwater"));
+  const child = spawn(binary, ["serve", "--host", "127.0.0.1", "--port", String(port), "--target-path", films,
+    "--cache-path", join(scratch, "cache"), "--data-dir", join(scratch, "data")], { stdio: ["ignore", "inherit", "inherit"] });
+  const ended = new Promise((done) => child.once("exit", done));
+  const url = `http://127.0.0.1:${port}`;
+  const stop = async () => { child.kill("SIGTERM"); await ended; rmSync(scratch, { recursive: true, force: true }); };
+  for (let tries = 0; ; tries++) {
+    try {
+      const videos = await listVideos(url);
+      if (videos.size >= 2) return { url, stop, videos };
+    } catch (error) {
+      if (tries > 200) { await stop(); throw error; }
+    }
+    if (tries > 400) { await stop(); throw new Error("the server lists no films"); }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+async function listVideos(url) {
+  const videos = new Map();
+  for (const show of await (await fetch(`${url}/api/v1/shows`)).json()) {
+    if (!show.video_id) continue;
+    const video = await (await fetch(`${url}/api/v1/video/${show.video_id}`)).json();
+    videos.set(video.file, show.video_id);
+  }
+  return videos;
+}
+
+export async function startBrowser() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync", "--mute-audio", "--autoplay-policy=no-user-gesture-required"],
+  });
+}
+
+/** A page of the server's own origin that holds a bare `<video>` and the given player library as a global. */
+export async function barePlayer(browser, url, library) {
+  const page = await browser.newPage();
+  const file = { hls: "hls.js/dist/hls.min.js", dash: "dashjs/dist/modern/umd/dash.all.min.js" }[library];
+  const script = readFileSync(join(dirname(require.resolve("hls.js/package.json")), "..", file), "utf8");
+  await page.route("**/__test/*", (route) => route.request().url().endsWith(".js")
+    ? route.fulfill({ contentType: "text/javascript", body: script })
+    : route.fulfill({ contentType: "text/html", body: "<!doctype html><video muted width=320 height=180></video><script src=/__test/player.js></script>" }));
+  await page.goto(`${url}/__test/page`);
+  return page;
+}
+
+/** The average colour of the picture on the screen, and how many pixels differ from black. */
+export const picture = (page) => page.evaluate(() => {
+  const video = document.querySelector("video"), canvas = document.createElement("canvas");
+  canvas.width = 32; canvas.height = 18;
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0, 32, 18);
+  const { data } = context.getImageData(0, 0, 32, 18), sum = [0, 0, 0];
+  for (let i = 0; i < data.length; i += 4) for (let c = 0; c < 3; c++) sum[c] += data[i + c];
+  return sum.map((s) => s / (data.length / 4));
+});
+
+/** Seeks, waits until the frame of that place is on the screen: `{ took, time }` in milliseconds and seconds. */
+export const seek = (page, to) => page.evaluate((to) => new Promise((done, fail) => {
+  const video = document.querySelector("video"), begin = performance.now();
+  const late = setTimeout(() => fail(new Error(`seek to ${to} s: no picture after 10 s, at ${video.currentTime}, ready ${video.readyState}`)), 10_000);
+  video.addEventListener("seeked", () => {
+    const took = performance.now() - begin;
+    // A paused video presents the frame after `seeked`; give the compositor two turns.
+    requestAnimationFrame(() => requestAnimationFrame(() => { clearTimeout(late); done({ took, time: video.currentTime }); }));
+  }, { once: true });
+  video.currentTime = to;
+}), to);
+
+export const quality = (page) => page.evaluate(() => {
+  const video = document.querySelector("video"), q = video.getVideoPlaybackQuality();
+  return { total: q.totalVideoFrames, dropped: q.droppedVideoFrames, time: video.currentTime, duration: video.duration,
+    ended: video.ended, error: video.error?.message ?? null };
+});
+
+/** Keeps figures and pictures of a run for people to look at. */
+export function keep(name, content) {
+  const dir = join(here, "results");
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, name), typeof content === "string" || Buffer.isBuffer(content) ? content : JSON.stringify(content, null, 2) + "\n");
+}
+
+export const percentile = (values, p) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p / 100))];
