@@ -1,1 +1,37 @@
-//! What is in the folders: scan and identity.
+//! The plan of a film, and what is made from it: segments, playlists, a DASH manifest, subtitles by segment.
+//!
+//! One [`Plan`] per title says where segments begin and end, in ticks, and where their bytes lie. It is made once by
+//! the [`Planner`] from the container's index (and a few small reads that distrust it), refined before it is
+//! published and never after. Everything else reads it: [`Cutter`] finds the samples of one segment, [`layout`] puts
+//! them into CMAF without touching their payload, [`ts`] muxes them, [`playlist`] and [`dash`] list them,
+//! [`delivery`] says which tracks a player can take and why not the others.
+//!
+//! A segment is a pure function of (file, plan, rendition, index): any order, any restart, the same bytes.
+//!
+//! Reading and writing container syntax is `container`'s; fetching bytes, caching and time-outs are `media`'s. Opens
+//! nothing, knows no clock.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod cut;
+pub mod dash;
+pub mod delivery;
+mod error;
+pub mod layout;
+pub mod limits;
+pub mod plan;
+pub mod playlist;
+mod rendition;
+#[allow(dead_code)]
+mod script;
+pub mod subtitles;
+pub mod ts;
+
+pub use cut::{CutSample, CutSegment, CutTrack, Cutter};
+pub use delivery::{CodecList, Delivery, SegmentFormat};
+pub use error::PackagerError;
+pub use layout::{Layout, Part, cmaf_layout, init_segment};
+pub use plan::{Plan, PlanOptions, Planned, Planner, SegmentPlan, TrackPlan};
+pub use rendition::{RenditionId, SegmentIndex};
+pub use ts::ts_segment;

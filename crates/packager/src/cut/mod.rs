@@ -1,0 +1,115 @@
+//! Cutting: which samples make one segment, and where their payload lies.
+//!
+//! MP4 answers from its tables without a read. Matroska is walked between two boundaries; where the payload passes
+//! through our hands anyway it is kept.
+
+use byte_source::ByteRange;
+use bytes::Bytes;
+use container::{ContainerError, Pull, PullParser, Timescale};
+
+use crate::{PackagerError, Planned, RenditionId, SegmentIndex, script::Script};
+
+/// One sample of a segment, in ticks of our time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutSample {
+    /// Presentation time; may be before [`dts`](Self::dts) (signed composition offset).
+    pub pts: i64,
+    /// Decode time: by rank, the presentation times of the segment sorted.
+    pub dts: i64,
+    /// Ticks to the next sample's decode time, or to the segment's end.
+    pub duration: u32,
+    /// Decoding can start here.
+    pub sync: bool,
+    /// Where the payload lies in the file.
+    pub bytes: ByteRange,
+    /// The payload, where it was in hand; [`CutTrack::prefix`] still goes before it.
+    pub data: Option<Bytes>,
+}
+
+/// The samples of one track in a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutTrack {
+    /// Index into [`Movie::tracks`](container::Movie::tracks).
+    pub track: usize,
+    /// Decode time of the first sample, ticks (`tfdt`).
+    pub base_time: u64,
+    /// Ticks per second.
+    pub timescale: Timescale,
+    /// In decode order.
+    pub samples: Vec<CutSample>,
+    /// Bytes that go before every payload (Matroska header stripping); usually empty.
+    pub prefix: Bytes,
+}
+
+/// The samples of one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutSegment {
+    /// Of which rendition.
+    pub rendition: RenditionId,
+    /// Which segment.
+    pub index: SegmentIndex,
+    /// One track for CMAF; video, then the default audio for a muxed TS segment.
+    pub tracks: Vec<CutTrack>,
+}
+
+impl CutSegment {
+    /// Payload that is not in hand, merged into ranges to read. Empty when the segment can be muxed.
+    #[must_use]
+    pub fn missing(&self) -> Vec<ByteRange> {
+        Vec::new()
+    }
+
+    /// Takes the bytes of one of the [`missing`](Self::missing) ranges.
+    pub fn fill(&mut self, range: ByteRange, bytes: &Bytes) {
+        let _ = (range, bytes);
+    }
+}
+
+/// Finds the samples of one segment. Gives one [`CutSegment`]; for MP4 without any [`Pull::Need`].
+#[derive(Debug)]
+pub struct Cutter {
+    script: Script<CutSegment>,
+}
+
+impl Cutter {
+    /// For CMAF: the rendition's track alone.
+    ///
+    /// # Errors
+    /// [`PackagerError::NoSuchRendition`], [`PackagerError::NoSuchSegment`].
+    pub fn new(
+        planned: &Planned,
+        rendition: RenditionId,
+        index: SegmentIndex,
+    ) -> Result<Self, PackagerError> {
+        planned.segment(rendition, index)?;
+        Ok(Self {
+            script: Script::new(move |_ask| async move {
+                Err(ContainerError::UnknownContainer("not cut yet".to_owned()))
+            }),
+        })
+    }
+
+    /// For MPEG-TS: `source` comes with the default audio's samples of the same stretch.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn for_ts(
+        planned: &Planned,
+        rendition: RenditionId,
+        index: SegmentIndex,
+    ) -> Result<Self, PackagerError> {
+        Self::new(planned, rendition, index)
+    }
+}
+
+impl PullParser for Cutter {
+    type Item = CutSegment;
+
+    fn poll(&mut self) -> Result<Pull<CutSegment>, ContainerError> {
+        self.script.poll()
+    }
+
+    fn feed(&mut self, range: ByteRange, bytes: Bytes) {
+        self.script.feed(range, bytes);
+    }
+}
