@@ -3,13 +3,12 @@
 //! Judges nothing: prints tables with ratios. The films come from `bench/make_film.sh`. nginx-vod-module is measured
 //! where the environment's `NGINX_VOD` names an nginx that has it.
 
-mod client;
 mod plan;
 mod segments;
-mod server;
 mod stats;
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -19,10 +18,13 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{
+use e2e::{
     client::Client,
-    segments::Pass,
     server::{Server, find},
+};
+
+use crate::{
+    segments::Pass,
     stats::{Table, Times, f2},
 };
 
@@ -61,35 +63,8 @@ fn run(films: &Path, binary: &Path, scratch: &Path) -> Result<String> {
     Ok(report)
 }
 
-/// The films of a server by file name: their `video_id`s.
-fn video_ids(server: SocketAddr) -> Result<Vec<(String, String)>> {
-    for _ in 0..200 {
-        let answer = Client::connect(server)?.get("/api/v1/shows", None, true)?;
-        let shows: serde_json::Value = serde_json::from_slice(&answer.body)?;
-        let ids: Vec<String> = shows
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|s| Some(s.get("video_id")?.as_str()?.to_owned()))
-            .collect();
-        let mut named = Vec::new();
-        for id in ids {
-            let answer = Client::connect(server)?.get(&format!("/api/v1/video/{id}"), None, true)?;
-            let video: serde_json::Value = serde_json::from_slice(&answer.body)?;
-            if let Some(file) = video.get("file").and_then(|f| f.as_str()) {
-                named.push((file.to_owned(), id));
-            }
-        }
-        if named.len() >= 2 {
-            return Ok(named);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    anyhow::bail!("the server lists no films")
-}
-
-fn id_of(ids: &[(String, String)], file: &str) -> Result<String> {
-    Ok(ids.iter().find(|(name, _)| name == file).with_context(|| format!("no {file} in the library"))?.1.clone())
+fn id_of(ids: &BTreeMap<String, String>, file: &str) -> Result<String> {
+    ids.get(file).cloned().with_context(|| format!("no {file} in the library"))
 }
 
 const FORMS: [(&str, &str); 2] = [("m4s", "fmp4"), ("ts", "ts")];
@@ -102,7 +77,7 @@ fn cut(films: &Path, binary: &Path, scratch: &Path) -> Result<Table> {
     for cache in [false, true] {
         let name = if cache { "headwater, cache" } else { "headwater" };
         let server = Server::headwater(binary, films, scratch, cache)?;
-        let ids = video_ids(server.address)?;
+        let ids = server.videos(2)?;
         for film in ["main.mkv", "main.mp4"] {
             let id = id_of(&ids, film)?;
             for (form, container) in FORMS {
@@ -123,9 +98,10 @@ fn cut(films: &Path, binary: &Path, scratch: &Path) -> Result<Table> {
     }
     let spans: Vec<(f64, f64)> = (0..20_u32).map(|n| (f64::from(n) * 29.0, 5.0)).collect();
     for film in ["main.mkv", "main.mp4"] {
-        for (form, format) in
-            [("m4s", &["-f", "mp4", "-movflags", "frag_keyframe+empty_moov"][..]), ("ts", &["-f", "mpegts"][..])]
-        {
+        for (form, format) in [
+            ("m4s", &["-f", "mp4", "-movflags", "frag_keyframe+empty_moov"][..]),
+            ("ts", &["-f", "mpegts"][..]),
+        ] {
             let times: Times = segments::ffmpeg(&films.join(film), &spans, format)?;
             table.row(vec![
                 "ffmpeg process".into(),
@@ -193,7 +169,7 @@ fn crowd(films: &Path, binary: &Path, scratch: &Path) -> Result<Table> {
         &["server", "film", "form", "segments/s", "MB/s", "resident MiB now / most"],
     );
     let server = Server::headwater(binary, films, scratch, false)?;
-    let ids = video_ids(server.address)?;
+    let ids = server.videos(2)?;
     for film in ["main.mkv", "main.mp4"] {
         let id = id_of(&ids, film)?;
         for (form, container) in FORMS {
@@ -233,10 +209,12 @@ fn files(films: &Path, binary: &Path, scratch: &Path) -> Result<Table> {
         &["server", "whole file MB/s (median of 9)", "64 clients, 1 MiB ranges MB/s"],
     );
     let ours = Server::headwater(binary, films, scratch, false)?;
-    let id = id_of(&video_ids(ours.address)?, "main.mp4")?;
+    let id = id_of(&ours.videos(2)?, "main.mp4")?;
     let mut rows = vec![("headwater", ours.address, format!("/api/v1/video/{id}/file"))];
     let nginx = match find(&["nginx"]) {
-        Some(nginx) => Some(Server::nginx(&nginx, scratch, "", &format!("root {};", films.display()), "/main.mp4")?),
+        Some(nginx) => {
+            Some(Server::nginx(&nginx, scratch, "", &format!("root {};", films.display()), "/main.mp4")?)
+        }
         None => None,
     };
     if let Some(nginx) = &nginx {
@@ -285,7 +263,8 @@ fn ranges(server: SocketAddr, path: &str, len: u64) -> Result<f64> {
 }
 
 fn idle(films: &Path, binary: &Path, scratch: &Path) -> Result<Table> {
-    let mut table = Table::new("Idle", &["server", "start to first answer ms (median of 5)", "resident MiB after 2 s"]);
+    let mut table =
+        Table::new("Idle", &["server", "start to first answer ms (median of 5)", "resident MiB after 2 s"]);
     let mut ups = Vec::new();
     let mut resident = 0.0;
     for _ in 0..5 {

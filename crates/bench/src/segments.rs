@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use crate::{client::Client, stats::Times};
+use e2e::client::Client;
+
+use crate::stats::Times;
 
 /// What one pass over a list of segments gave.
 pub(crate) struct Pass {
@@ -45,7 +47,12 @@ pub(crate) fn one_by_one(server: SocketAddr, paths: &[String]) -> Result<Pass> {
 }
 
 /// `clients` connections at once for `span`: segments per second and MB per second.
-pub(crate) fn many(server: SocketAddr, paths: &[String], clients: usize, span: Duration) -> Result<(f64, f64)> {
+pub(crate) fn many(
+    server: SocketAddr,
+    paths: &[String],
+    clients: usize,
+    span: Duration,
+) -> Result<(f64, f64)> {
     let (stop, segments, bytes) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let start = Instant::now();
     std::thread::scope(|scope| -> Result<()> {

@@ -1,6 +1,7 @@
 //! Servers under measurement: each a child process of ours on a free loopback port, ended when dropped.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -10,19 +11,24 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::client::Client;
+use crate::client::{Client, get};
 
 /// A running server.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     child: Child,
-    pub(crate) address: SocketAddr,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// From the start of the process to the first answer.
-    pub(crate) up: Duration,
+    pub up: Duration,
 }
 
 impl Server {
     /// Ours, over `films`; `cache` is the segment cache's folder, or none.
-    pub(crate) fn headwater(binary: &Path, films: &Path, scratch: &Path, cache: bool) -> Result<Self> {
+    ///
+    /// # Errors
+    /// It does not answer within 15 seconds.
+    pub fn headwater(binary: &Path, films: &Path, scratch: &Path, cache: bool) -> Result<Self> {
         let address = free_port()?;
         let mut command = Command::new(binary);
         command
@@ -38,7 +44,10 @@ impl Server {
     }
 
     /// nginx with this configuration body inside `server {}`.
-    pub(crate) fn nginx(binary: &Path, scratch: &Path, http: &str, server: &str, probe: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// It does not answer within 15 seconds.
+    pub fn nginx(binary: &Path, scratch: &Path, http: &str, server: &str, probe: &str) -> Result<Self> {
         let address = free_port()?;
         let dir = scratch.join(format!("nginx-{}", address.port()));
         fs::create_dir_all(&dir)?;
@@ -81,12 +90,52 @@ impl Server {
         bail!("{name} does not answer {probe} on {address}")
     }
 
+    /// Ends it as a power cut would.
+    ///
+    /// # Errors
+    /// It is gone already.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Its films: file name to `video_id`, once at least `count` are listed.
+    ///
+    /// # Errors
+    /// They are not within ten seconds.
+    pub fn videos(&self, count: usize) -> Result<BTreeMap<String, String>> {
+        let mut videos = BTreeMap::new();
+        for _ in 0..500 {
+            let shows: serde_json::Value =
+                serde_json::from_slice(&get(self.address, "/api/v1/shows?limit=1000")?.body)?;
+            for id in ids(&shows) {
+                if videos.values().any(|known| *known == id) {
+                    continue;
+                }
+                let video = get(self.address, &format!("/api/v1/video/{id}"))?;
+                let video: serde_json::Value = serde_json::from_slice(&video.body)?;
+                if let Some(file) = video.get("file").and_then(|f| f.as_str()) {
+                    videos.insert(file.to_owned(), id);
+                }
+            }
+            if videos.len() >= count {
+                return Ok(videos);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the server lists {} films, {count} were expected", videos.len())
+    }
+
     /// Resident memory in MiB, now and at its highest: this process and its children, summed.
-    pub(crate) fn memory_mib(&self) -> (f64, f64) {
+    pub fn memory_mib(&self) -> (f64, f64) {
         let mut pids = vec![self.child.id()];
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
         pids.extend(
-            fs::read_to_string(children).unwrap_or_default().split_whitespace().filter_map(|p| p.parse().ok()),
+            fs::read_to_string(children)
+                .unwrap_or_default()
+                .split_whitespace()
+                .filter_map(|p| p.parse::<u32>().ok()),
         );
         pids.iter().map(|pid| status(*pid)).fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1))
     }
@@ -107,6 +156,17 @@ impl Drop for Server {
     }
 }
 
+/// Every `video_id` in a list of shows, movies and episodes alike.
+fn ids(shows: &serde_json::Value) -> Vec<String> {
+    let of = |value: &serde_json::Value| value.get("video_id")?.as_str().map(str::to_owned);
+    let mut found = Vec::new();
+    for show in shows.as_array().into_iter().flatten() {
+        found.extend(of(show));
+        found.extend(show.get("episodes").and_then(|e| e.as_array()).into_iter().flatten().filter_map(of));
+    }
+    found
+}
+
 fn status(pid: u32) -> (f64, f64) {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name: &str| {
@@ -124,7 +184,7 @@ fn free_port() -> Result<SocketAddr> {
 }
 
 /// The first of these programs that is there.
-pub(crate) fn find(names: &[&str]) -> Option<PathBuf> {
+pub fn find(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let sbin = [PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")];
     let dirs: Vec<PathBuf> = std::env::split_paths(&path).chain(sbin).collect();

@@ -12,22 +12,33 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// One connection.
-pub(crate) struct Client {
+#[derive(Debug)]
+pub struct Client {
     address: SocketAddr,
     stream: BufReader<TcpStream>,
 }
 
 /// One answer, timed from the request's first byte to the body's last.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) bytes: u64,
-    pub(crate) first_byte: Duration,
-    pub(crate) took: Duration,
-    pub(crate) body: Vec<u8>,
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Bytes of body.
+    pub bytes: u64,
+    /// Until the end of the headers.
+    pub first_byte: Duration,
+    /// Until the end of the body.
+    pub took: Duration,
+    /// The body, where it was to be kept.
+    pub body: Vec<u8>,
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+    /// Connects; a silent server is given up after a minute.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -35,7 +46,10 @@ impl Client {
     }
 
     /// Gets `path`; keeps the body only when asked to.
-    pub(crate) fn get(&mut self, path: &str, range: Option<(u64, u64)>, keep: bool) -> Result<Answer> {
+    ///
+    /// # Errors
+    /// The connection broke, or the answer is not HTTP/1.1 with a length or chunks.
+    pub fn get(&mut self, path: &str, range: Option<(u64, u64)>, keep: bool) -> Result<Answer> {
         let range = range.map(|(a, b)| format!("Range: bytes={a}-{b}\r\n")).unwrap_or_default();
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{range}\r\n", self.address);
         let start = Instant::now();
@@ -116,4 +130,12 @@ impl Sink<'_> {
         }
         Ok(())
     }
+}
+
+/// Gets `path` over a connection of its own and keeps the body.
+///
+/// # Errors
+/// As [`Client::get`].
+pub fn get(server: SocketAddr, path: &str) -> Result<Answer> {
+    Client::connect(server)?.get(path, None, true)
 }
