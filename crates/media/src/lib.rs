@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 mod body;
+mod buffers;
 mod config;
 mod content;
 mod error;
@@ -24,7 +25,7 @@ pub use body::{SegmentBody, SegmentStream};
 pub use config::{CacheConfig, MediaConfig};
 pub use content::ContentKey;
 pub use error::{MediaError, NotPlayableReason};
-pub use file_source::FileSource;
+pub use file_source::{FileIdentity, FileSource};
 pub use info::{
     AttachmentInfo, ChapterInfo, Decision, DecisionMode, KeyframeInfo, RenditionInfo, TitleInfo, TrackInfo,
 };

@@ -18,3 +18,16 @@ pub const READ_BYTES: u64 = 512 << 10;
 pub const ATTACHMENT_BYTES_MAX: u64 = 64 << 20;
 /// How long an open file is trusted to be the one at its path before the path is looked at again.
 pub const PATH_TRUST: Duration = Duration::from_secs(2);
+/// The largest read answered on the spot from the page cache: copying it takes about a tenth of a millisecond per
+/// MiB, and that long the task's neighbours wait.
+pub const INLINE_READ_BYTES_MAX: u64 = 2 << 20;
+/// The largest single read of a file.
+pub const FILE_READ_BYTES_MAX: u64 = 256 << 20;
+/// Disk reads under way at once, over all files: more only makes a disk seek more.
+pub const DISK_READS_MAX: usize = 32;
+/// Buffers smaller than this are not worth keeping.
+pub const POOLED_BUFFER_BYTES_MIN: usize = 64 << 10;
+/// Bytes of read buffers kept for the next read.
+pub const IDLE_BUFFER_BYTES_MAX: usize = 16 << 20;
+/// Files whose content key is remembered.
+pub const REMEMBERED_KEYS_MAX: usize = 16_384;
