@@ -72,7 +72,7 @@ impl fmt::Debug for ContentKey {
 
 /// The places of a source of `len` bytes that go into its key: all of a short one.
 fn samples(len: u64) -> Vec<ByteRange> {
-    if len <= 2 * END_BYTES + PLACES * PLACE_BYTES {
+    if len <= 2 * END_BYTES + (PLACES + 1) * PLACE_BYTES {
         return vec![ByteRange::new(0, len)];
     }
     let mut ranges = vec![ByteRange::new(0, END_BYTES)];

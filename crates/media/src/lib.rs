@@ -30,5 +30,6 @@ pub use info::{
     AttachmentInfo, ChapterInfo, Decision, DecisionMode, KeyframeInfo, RenditionInfo, TitleInfo, TrackInfo,
 };
 pub use media::Media;
+pub use packager::{CodecList, Delivery, RenditionId, SegmentFormat, SegmentIndex, playlist::MasterOptions};
 pub use stats::Stats;
-pub use title::{MasterOptions, PlayerCodecs, SegmentContainer, SubtitleFormat, Title};
+pub use title::{SubtitleFormat, Title};

@@ -69,5 +69,7 @@ impl Media {
     }
 
     /// Waits until what is to be written to the cache is written. For shutdown.
-    pub async fn flush(&self) {}
+    pub async fn flush(&self) {
+        crate::buffers::trim();
+    }
 }

@@ -5,18 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use container::Movie;
 
-use crate::{Decision, MediaError, SegmentBody, TitleInfo};
+use packager::{CodecList, RenditionId, SegmentFormat, SegmentIndex, playlist::MasterOptions};
 
-/// What a segment is wrapped in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SegmentContainer {
-    /// CMAF (`.m4s`). Written `fmp4` in queries.
-    #[default]
-    Fmp4,
-    /// MPEG-TS (`.ts`), for old players.
-    Ts,
-}
+use crate::{Decision, MediaError, SegmentBody, TitleInfo};
 
 /// The forms a whole subtitle track is sent in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,20 +16,6 @@ pub enum SubtitleFormat {
     Vtt,
     /// SubStation Alpha, only of tracks that are.
     Ass,
-}
-
-/// What a player says it can decode: RFC 6381 codec strings (`?codecs=avc1.640028,mp4a.40.2`), compared by codec family
-/// and, where the player was exact, profile and level. `None` in [`MasterOptions`] means anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlayerCodecs(pub Vec<String>);
-
-/// What a multivariant playlist is made for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MasterOptions {
-    /// What the player can decode; `None`: everything is listed.
-    pub codecs: Option<PlayerCodecs>,
-    /// What its segments are wrapped in.
-    pub container: SegmentContainer,
 }
 
 /// One film, open and planned.
@@ -65,13 +42,13 @@ impl Title {
     ///
     /// # Errors
     /// [`MediaError::Internal`] only.
-    pub fn info(&self, _codecs: Option<&PlayerCodecs>) -> Result<TitleInfo, MediaError> {
+    pub fn info(&self, _codecs: Option<&CodecList>) -> Result<TitleInfo, MediaError> {
         Err(self.not_built())
     }
 
     /// How it would be delivered to a player that can decode `codecs`.
     #[must_use]
-    pub fn decide(&self, _codecs: Option<&PlayerCodecs>) -> Decision {
+    pub fn decide(&self, _codecs: Option<&CodecList>) -> Decision {
         Decision { mode: crate::DecisionMode::Cut, reason: "not built yet".to_owned() }
     }
 
@@ -87,7 +64,7 @@ impl Title {
     ///
     /// # Errors
     /// [`MediaError::NotFound`] for a rendition this title does not have in that container.
-    pub fn playlist(&self, _rendition: &str, _container: SegmentContainer) -> Result<Bytes, MediaError> {
+    pub fn playlist(&self, _rendition: RenditionId, _format: SegmentFormat) -> Result<Bytes, MediaError> {
         Err(self.not_built())
     }
 
@@ -95,7 +72,7 @@ impl Title {
     ///
     /// # Errors
     /// [`MediaError::NotPlayable`] when there is nothing to list.
-    pub fn dash(&self) -> Result<Bytes, MediaError> {
+    pub fn dash(&self, _options: &MasterOptions) -> Result<Bytes, MediaError> {
         Err(self.not_built())
     }
 
@@ -103,7 +80,7 @@ impl Title {
     ///
     /// # Errors
     /// [`MediaError::NotFound`].
-    pub fn init(&self, _rendition: &str) -> Result<Bytes, MediaError> {
+    pub fn init(&self, _rendition: RenditionId) -> Result<Bytes, MediaError> {
         Err(self.not_built())
     }
 
@@ -120,9 +97,9 @@ impl Title {
     /// [`MediaError::NotFound`].
     pub fn segment_etag(
         &self,
-        _rendition: &str,
-        _index: u32,
-        _container: SegmentContainer,
+        _rendition: RenditionId,
+        _index: SegmentIndex,
+        _format: SegmentFormat,
     ) -> Result<String, MediaError> {
         Err(self.not_built())
     }
@@ -136,9 +113,9 @@ impl Title {
     /// Safe: the demand is withdrawn.
     pub async fn segment(
         self: &Arc<Self>,
-        _rendition: &str,
-        _index: u32,
-        _container: SegmentContainer,
+        _rendition: RenditionId,
+        _index: SegmentIndex,
+        _format: SegmentFormat,
     ) -> Result<SegmentBody, MediaError> {
         Err(self.not_built())
     }
@@ -153,7 +130,7 @@ impl Title {
     pub async fn subtitles(
         self: &Arc<Self>,
         _n: usize,
-        _format: SubtitleFormat,
+        _form: SubtitleFormat,
     ) -> Result<SegmentBody, MediaError> {
         Err(self.not_built())
     }
