@@ -76,6 +76,14 @@ pub enum ContainerError {
         /// What it is.
         what: Cow<'static, str>,
     },
+    /// Understood, but the form to be written has no place for it.
+    #[error("{what} cannot be carried in {form}")]
+    CannotCarry {
+        /// The codec or record, with the value.
+        what: Cow<'static, str>,
+        /// `CMAF` or `MPEG-TS`.
+        form: &'static str,
+    },
     /// Neither Matroska nor MP4.
     #[error("not a container that is read here: begins with {0}")]
     UnknownContainer(String),
