@@ -4,6 +4,7 @@
 
 pub mod boxes;
 pub mod client;
+pub mod film;
 pub mod fixtures;
 pub mod oracle;
 pub mod playlist;
