@@ -1,5 +1,7 @@
 //! What comes out is what is in the file: every picture and every sound, at its time, judged by ffmpeg.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::path::Path;

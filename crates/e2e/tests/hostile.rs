@@ -1,5 +1,7 @@
 //! Broken files: refused with a reason, or played as far as they go; never a crash, a hang or a 5xx.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::{Duration, Instant};

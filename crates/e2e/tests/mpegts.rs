@@ -1,5 +1,7 @@
 //! The form for old players: MPEG-TS segments, picture and sound in one.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use anyhow::{Context, Result, ensure};

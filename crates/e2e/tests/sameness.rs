@@ -1,5 +1,7 @@
 //! A segment is the same bytes whatever was asked before: any order, 16 at once, cold or warm, after a kill, no cache.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};

@@ -1,5 +1,7 @@
 //! What the playlists say is what the segments hold.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use anyhow::{Context, Result, ensure};
