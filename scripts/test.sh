@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs every test: documentation examples, the browser, then everything else, whose closing line comes last.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export HEADWATER_BIN=${HEADWATER_BIN:-$PWD/target/release/headwater}
+export HEADWATER_FIXTURES=${HEADWATER_FIXTURES:-$PWD/target/fixtures}
+
+cargo test --workspace --doc --quiet
+
+if [ -f tests/browser/package.json ]; then
+  (
+    cd tests/browser
+    if [ package-lock.json -nt node_modules/.package-lock.json ]; then
+      npm ci --no-audit --no-fund --loglevel=error
+    fi
+    npm test --silent
+  )
+fi
+
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --workspace --no-fail-fast
+else
+  cargo test --workspace --all-targets --no-fail-fast
+fi
