@@ -6,14 +6,14 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context, Result};
 use e2e::{fixtures, server::Server};
 
-pub struct House {
-    pub server: Server,
-    pub ids: BTreeMap<String, String>,
-    pub scratch: tempfile::TempDir,
+pub(crate) struct House {
+    pub(crate) server: Server,
+    pub(crate) ids: BTreeMap<String, String>,
+    pub(crate) scratch: tempfile::TempDir,
 }
 
 impl House {
-    pub fn open(cache: bool) -> Self {
+    pub(crate) fn open(cache: bool) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let server =
             Server::headwater(&fixtures::binary().unwrap(), &fixtures::folder(), scratch.path(), cache)
@@ -22,26 +22,26 @@ impl House {
         Self { server, ids, scratch }
     }
 
-    pub fn id(&self, film: &Path) -> Result<&str> {
+    pub(crate) fn id(&self, film: &Path) -> Result<&str> {
         let name = fixtures::name(film);
         Ok(self.ids.get(&name).with_context(|| format!("{name} is not in the library"))?)
     }
 
-    pub fn path(&self, film: &Path, rest: &str) -> Result<String> {
+    pub(crate) fn path(&self, film: &Path, rest: &str) -> Result<String> {
         Ok(format!("/api/v1/video/{}/{rest}", self.id(film)?))
     }
 }
 
-pub fn is_matroska(film: &Path) -> bool {
+pub(crate) fn is_matroska(film: &Path) -> bool {
     film.extension().is_some_and(|e| e == "mkv" || e == "mka" || e == "webm")
 }
 
 /// Files whose edit list hides leading frames: ours keeps them in front, to be decoded.
-pub fn hides_frames(film: &Path) -> bool {
+pub(crate) fn hides_frames(film: &Path) -> bool {
     fixtures::name(film).starts_with("editlist")
 }
 
 /// Pictures at segment starts that lean on the segment before.
-pub fn open_gop(film: &Path) -> bool {
+pub(crate) fn open_gop(film: &Path) -> bool {
     fixtures::name(film).contains("opengop")
 }
