@@ -62,7 +62,7 @@ pub(crate) fn measure(films: &[&Path]) -> Result<Table> {
         for _ in 0..RUNS {
             let start = Instant::now();
             let source = Counting {
-                inner: FileSource::open(film).context("open")?,
+                inner: runtime.block_on(FileSource::open(film)).context("open")?,
                 bytes: AtomicU64::new(0),
                 reads: AtomicU64::new(0),
             };

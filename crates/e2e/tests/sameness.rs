@@ -79,7 +79,7 @@ fn compare(
     Ok(())
 }
 
-fn shuffled<'a>(known: &'a BTreeMap<String, Vec<u8>>, mut seed: u64) -> Vec<&'a String> {
+fn shuffled(known: &BTreeMap<String, Vec<u8>>, mut seed: u64) -> Vec<&String> {
     let mut order: Vec<&String> = known.keys().collect();
     for i in (1..order.len()).rev() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
