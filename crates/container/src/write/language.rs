@@ -29,7 +29,7 @@ pub(super) fn wants_extended(tag: &str) -> bool {
     is_tag && (tag.contains('-') || three_letters(tag).is_none())
 }
 
-fn three_letters(tag: &str) -> Option<[u8; 3]> {
+pub(super) fn three_letters(tag: &str) -> Option<[u8; 3]> {
     let primary = tag.split('-').next()?.to_ascii_lowercase();
     if !primary.bytes().all(|b| b.is_ascii_lowercase()) {
         return None;
