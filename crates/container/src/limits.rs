@@ -32,3 +32,9 @@ pub const LACE_FRAMES_MAX: usize = 256;
 pub const INFLATED_BYTES_MAX: usize = 4 << 20;
 /// Edit list entries of one MP4 track.
 pub const EDITS_MAX: usize = 10_000;
+/// Samples of all tracks of an MP4 file together: rows of 32 bytes.
+pub const SAMPLES_MAX: usize = 24_000_000;
+/// Sample descriptions (`stsd` entries) of one MP4 track. Files joined from parts have one a part.
+pub const DESCRIPTIONS_MAX: usize = 1_000;
+/// Boxes looked at inside one MP4 sample description.
+pub const DESCRIPTION_BOXES_MAX: usize = 64;
