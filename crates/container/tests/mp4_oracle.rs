@@ -3,6 +3,8 @@
 //! Fixtures lie in `$HEADWATER_FIXTURES`, by default `target/fixtures`; without them, or without ffprobe, this says so
 //! and passes.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test, and it says what it skips")]
+
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -102,8 +104,9 @@ fn compare_shown(file: &Path, movie: &Movie, index: &mp4::Mp4Index) {
             let what =
                 format!("{} track {number} ({}) sample {place}: {row:?}", file.display(), track.codec.name());
             match times.get(&row.offset) {
-                Some(Some(pts)) => assert_eq!(row.pts, *pts, "{what}"),
-                Some(None) => {}
+                // Frames before an edit get made-up times of it, since none is shown.
+                Some(Some(pts)) if !row.hidden => assert_eq!(row.pts, *pts, "{what}"),
+                Some(_) => {}
                 None => {
                     assert!(row.hidden || row.pts < 0 || row.duration == 0, "{what}: not given by ffprobe")
                 }
