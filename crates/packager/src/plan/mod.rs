@@ -8,14 +8,21 @@
 use std::sync::Arc;
 
 use byte_source::ByteRange;
-use container::{Movie, Timescale, Track, TrackKind, codec::RandomAccess};
+use container::{Index, Movie, Rational, Timescale, Track, TrackKind, codec::RandomAccess};
 use serde::{Deserialize, Serialize};
 
 use crate::{PackagerError, RenditionId, SegmentIndex};
 
+mod assemble;
+mod boundaries;
+mod mp4;
 mod planner;
+mod probe;
+mod segments;
+mod table;
 
 pub use planner::Planner;
+pub(crate) use table::TableView;
 
 /// Goes up whenever a plan made by older code would cut differently.
 pub const PLAN_VERSION: u32 = 1;
@@ -25,10 +32,6 @@ pub const PLAN_VERSION: u32 = 1;
 pub struct PlanOptions {
     /// Segments are as near to this as keyframes allow, milliseconds.
     pub target_ms: u32,
-    /// Shorter ones only where the keyframes leave no better choice, milliseconds.
-    pub least_ms: u32,
-    /// Longer ones only where there is no keyframe, milliseconds.
-    pub most_ms: u32,
     /// A last segment shorter than this is folded into the one before, milliseconds.
     pub tail_ms: u32,
     /// Clean starting points (IDR) at least this often make open-GOP ones unnecessary, milliseconds.
@@ -37,7 +40,7 @@ pub struct PlanOptions {
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { target_ms: 5_000, least_ms: 4_000, most_ms: 6_000, tail_ms: 1_000, clean_gap_ms: 12_000 }
+        Self { target_ms: 5_000, tail_ms: 1_000, clean_gap_ms: 12_000 }
     }
 }
 
@@ -96,8 +99,11 @@ pub struct Interval {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clock {
-    /// MP4: exact as they stand.
-    Table,
+    /// MP4: exact as they stand, times this factor.
+    Table {
+        /// Our ticks per tick of the table: 1, but where hidden pictures need finer ones.
+        factor: u32,
+    },
     /// Matroska: rounded times are put back on the grid `first + n * frame`; what is off the grid keeps its own.
     Grid {
         /// Time of frame 0 as stored, in ticks, before the shift.
@@ -124,6 +130,11 @@ pub struct TrackPlan {
     pub segments: Vec<SegmentPlan>,
     /// Bytes per second over the whole track; an estimate in Matroska.
     pub bytes_per_second: u64,
+    /// Pictures per second: exact where constant, else the average; `None` where unknown, and for audio.
+    pub frame_rate: Option<Rational>,
+    /// MP4: samples that the edit list hides, with the times they are given instead (ticks, before the shift).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<(u32, i64)>,
 }
 
 /// One segment of one track.
@@ -263,7 +274,52 @@ impl Planned {
         rendition: RenditionId,
         index: SegmentIndex,
     ) -> Result<Vec<ByteRange>, PackagerError> {
-        let _ = self.segment(rendition, index)?;
-        Ok(Vec::new())
+        let segment = self.segment(rendition, index)?;
+        let track = self.rendition_track(rendition)?;
+        Ok(match &self.movie.index {
+            Index::Mp4(_) => self.table(track).map_or_else(Vec::new, |view| {
+                let (from, to) = match rendition {
+                    RenditionId::IFrames => (segment.samples.0, segment.samples.0 + 1),
+                    _ => segment.samples,
+                };
+                merge((from..to).map(|n| view.bytes(n)), 0)
+            }),
+            Index::Matroska(_) => vec![self.interval_bytes(segment.intervals)],
+        })
     }
+
+    /// The sample table of an MP4's track, in our time.
+    pub(crate) fn table(&self, track: usize) -> Option<TableView<'_>> {
+        let Index::Mp4(index) = &self.movie.index else { return None };
+        Some(TableView::of(index.tables.get(track)?, self.plan.track(track)?))
+    }
+
+    /// Where the clusters of these intervals lie: from the cluster of the first one's keyframe to that of the
+    /// following one's, and a little into it where the keyframe is not its first block.
+    pub(crate) fn interval_bytes(&self, intervals: (u32, u32)) -> ByteRange {
+        let Index::Matroska(index) = &self.movie.index else { return ByteRange::default() };
+        let at = |n: u32| self.plan.intervals.get(n as usize);
+        let start = at(intervals.0).map_or(0, |i| i.place);
+        let end = at(intervals.1).map_or(index.clusters_end, |i| {
+            i.place.saturating_add(i.relative.map_or(0, |r| r.saturating_add(CLUSTER_HEAD_BYTES)))
+        });
+        ByteRange::new(start, end.min(index.clusters_end))
+    }
+}
+
+/// What comes before a cluster's first payload byte, with the widest sizes.
+const CLUSTER_HEAD_BYTES: u64 = 12;
+
+/// Sorts ranges and merges those that are at most `gap` bytes apart.
+pub(crate) fn merge(ranges: impl Iterator<Item = ByteRange>, gap: u64) -> Vec<ByteRange> {
+    let mut sorted: Vec<ByteRange> = ranges.filter(|r| !r.is_empty()).collect();
+    sorted.sort_unstable();
+    let mut merged: Vec<ByteRange> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.start() <= last.end().saturating_add(gap) => *last = last.hull(range),
+            _ => merged.push(range),
+        }
+    }
+    merged
 }
