@@ -5,9 +5,12 @@
 
 use byte_source::ByteRange;
 use bytes::Bytes;
-use container::{ContainerError, Pull, PullParser, Timescale};
+use container::{ContainerError, Index, Pull, PullParser, Timescale};
 
-use crate::{PackagerError, Planned, RenditionId, SegmentIndex, script::Script};
+use crate::{PackagerError, Planned, RenditionId, SegmentIndex, plan::merge, script::Script, ts};
+
+mod mp4;
+mod rank;
 
 /// One sample of a segment, in ticks of our time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,14 +59,29 @@ impl CutSegment {
     /// Payload that is not in hand, merged into ranges to read. Empty when the segment can be muxed.
     #[must_use]
     pub fn missing(&self) -> Vec<ByteRange> {
-        Vec::new()
+        let samples = self.tracks.iter().flat_map(|t| &t.samples);
+        merge(samples.filter(|s| s.data.is_none()).map(|s| s.bytes), MERGE_GAP_BYTES)
     }
 
     /// Takes the bytes of one of the [`missing`](Self::missing) ranges.
     pub fn fill(&mut self, range: ByteRange, bytes: &Bytes) {
-        let _ = (range, bytes);
+        for sample in self.tracks.iter_mut().flat_map(|t| &mut t.samples) {
+            if sample.data.is_some() || !range.covers(sample.bytes) {
+                continue;
+            }
+            let from = sample.bytes.start().saturating_sub(range.start());
+            let to = from.saturating_add(sample.bytes.len());
+            if let (Ok(from), Ok(to)) = (usize::try_from(from), usize::try_from(to))
+                && to <= bytes.len()
+            {
+                sample.data = Some(bytes.slice(from..to));
+            }
+        }
     }
 }
+
+/// Reading this much too much costs less than another read.
+const MERGE_GAP_BYTES: u64 = 32 << 10;
 
 /// Finds the samples of one segment. Gives one [`CutSegment`]; for MP4 without any [`Pull::Need`].
 #[derive(Debug)]
@@ -81,12 +99,7 @@ impl Cutter {
         rendition: RenditionId,
         index: SegmentIndex,
     ) -> Result<Self, PackagerError> {
-        planned.segment(rendition, index)?;
-        Ok(Self {
-            script: Script::new(move |_ask| async move {
-                Err(ContainerError::UnknownContainer("not cut yet".to_owned()))
-            }),
-        })
+        Self::with(planned, rendition, index, None)
     }
 
     /// For MPEG-TS: `source` comes with the default audio's samples of the same stretch.
@@ -98,7 +111,36 @@ impl Cutter {
         rendition: RenditionId,
         index: SegmentIndex,
     ) -> Result<Self, PackagerError> {
-        Self::new(planned, rendition, index)
+        let beside = match rendition {
+            RenditionId::Source if planned.video().is_some() => ts::muxed_audio(planned),
+            _ => None,
+        };
+        Self::with(planned, rendition, index, beside)
+    }
+
+    fn with(
+        planned: &Planned,
+        rendition: RenditionId,
+        index: SegmentIndex,
+        beside: Option<usize>,
+    ) -> Result<Self, PackagerError> {
+        let segment = *planned.segment(rendition, index)?;
+        let track = planned.rendition_track(rendition)?;
+        let planned = planned.clone();
+        let script = Script::new(move |_ask| async move {
+            let tracks = match &planned.movie.index {
+                Index::Mp4(_) => {
+                    let own = mp4::own(&planned, rendition, track, &segment);
+                    let beside = beside.and_then(|t| mp4::beside(&planned, t, segment.intervals));
+                    own.into_iter().chain(beside).collect()
+                }
+                Index::Matroska(_) => {
+                    return Err(ContainerError::UnknownContainer("not cut yet".to_owned()));
+                }
+            };
+            Ok(CutSegment { rendition, index, tracks })
+        });
+        Ok(Self { script })
     }
 }
 

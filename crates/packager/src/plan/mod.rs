@@ -22,6 +22,7 @@ mod segments;
 mod table;
 
 pub use planner::Planner;
+pub(crate) use segments::first_at_or_after;
 pub(crate) use table::TableView;
 
 /// Goes up whenever a plan made by older code would cut differently.

@@ -92,7 +92,7 @@ pub(crate) fn pieces_by_time(
 }
 
 /// The first frame in `from..to` that is not before `boundary`: an exact comparison of two fractions of a second.
-fn first_at_or_after(
+pub(crate) fn first_at_or_after(
     from: u32,
     to: u32,
     boundary: i64,
