@@ -4,7 +4,10 @@
 
 use byte_source::ByteRange;
 use bytes::Bytes;
-use container::write::cmaf::{self, FragmentSample, InitTrack};
+use container::{
+    ContainerError, Track,
+    write::cmaf::{self, FragmentSample, InitTrack},
+};
 
 use crate::{CutSegment, PackagerError, Planned, RenditionId};
 
@@ -100,6 +103,10 @@ impl Parts {
 pub fn init_segment(planned: &Planned, rendition: RenditionId) -> Result<Bytes, PackagerError> {
     let n = planned.rendition_track(rendition)?;
     let track = planned.movie.tracks.get(n).ok_or(PackagerError::NoSuchRendition(rendition))?;
+    init_of(track).map_err(|e| PackagerError::NotPlayable(e.to_string()))
+}
+
+/// The init segment of this track alone.
+pub(crate) fn init_of(track: &Track) -> Result<Bytes, ContainerError> {
     cmaf::init_segment(&[InitTrack { track, track_id: TRACK_ID, timescale: track.timescale }])
-        .map_err(|e| PackagerError::NotPlayable(e.to_string()))
 }

@@ -30,7 +30,9 @@ pub(crate) fn beside(planned: &Planned, track: usize, intervals: (u32, u32)) -> 
     let all = (first.samples.0, last.samples.1);
     let edge = |n: u32| match planned.plan.intervals.get(n as usize) {
         _ if n == 0 => all.0,
-        Some(i) => first_at_or_after(all.0, all.1, i.start, planned.plan.clock, plan.timescale, |n| view.pts(n)),
+        Some(i) => {
+            first_at_or_after(all.0, all.1, i.start, planned.plan.clock, plan.timescale, |n| view.pts(n))
+        }
         None => all.1,
     };
     let (from, to) = (edge(intervals.0), edge(intervals.1));

@@ -60,7 +60,9 @@ mod tests {
     use super::*;
 
     fn found(pts: &[i64]) -> Vec<Found> {
-        pts.iter().map(|pts| Found { pts: *pts, sync: false, bytes: ByteRange::default(), data: None }).collect()
+        pts.iter()
+            .map(|pts| Found { pts: *pts, sync: false, bytes: ByteRange::default(), data: None })
+            .collect()
     }
 
     fn dts(pts: &[i64], start: i64, end: i64) -> Vec<(i64, u32)> {

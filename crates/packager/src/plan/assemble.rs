@@ -68,7 +68,8 @@ pub(crate) fn beyond(
     options: &PlanOptions,
     place: impl Fn(i64) -> (u64, Option<u64>),
 ) {
-    let (step, tail) = (boundaries::ticks(options.target_ms, clock).max(1), boundaries::ticks(options.tail_ms, clock));
+    let (step, tail) =
+        (boundaries::ticks(options.target_ms, clock).max(1), boundaries::ticks(options.tail_ms, clock));
     let mut at = end;
     while last_end.saturating_sub(at) > step.max(tail) && intervals.len() < limits::SEGMENTS_MAX {
         let (place, relative) = place(at);
@@ -118,7 +119,8 @@ mod tests {
     #[test]
     fn zero_is_the_earliest_time_compared_exactly() {
         let rate = Timescale::new(48_000).unwrap();
-        let zero = Zero::earliest([(-1_024, rate), (-21, Timescale::MILLIS), (0, Timescale::MPEG)].into_iter());
+        let zero =
+            Zero::earliest([(-1_024, rate), (-21, Timescale::MILLIS), (0, Timescale::MPEG)].into_iter());
         assert_eq!(zero.shift(rate), 1_024);
         assert_eq!(zero.shift(Timescale::MPEG), 1_920);
     }

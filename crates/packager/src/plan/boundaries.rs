@@ -74,7 +74,9 @@ pub(crate) fn choose(starts: &[i64], end: i64, clock: Timescale, options: &PlanO
         let next = [over.saturating_sub(1), over]
             .into_iter()
             .filter(|i| *i >= after && *i < starts.len())
-            .min_by_key(|i| starts[*i].abs_diff(aim));
+            .min_by_key(|i| starts[*i].abs_diff(aim))
+            // The end is as good a boundary as any: no scrap is left behind it.
+            .filter(|i| starts[*i].abs_diff(aim) < end.abs_diff(aim));
         match next {
             Some(next) => at = next,
             None => break,

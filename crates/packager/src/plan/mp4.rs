@@ -63,18 +63,16 @@ pub(crate) async fn plan(
 ) -> Result<Plan, ContainerError> {
     let mut warnings = Vec::new();
     let prepared = prepare(movie, index, &mut warnings);
-    let reference = assemble::reference(movie, |t| prepared.iter().any(|p| p.track == t)).ok_or_else(|| {
-        ContainerError::Unsupported {
-            format: Format::Mp4,
-            offset: 0,
-            what: "a file without video or audio samples".into(),
-        }
-    })?;
+    let reference =
+        assemble::reference(movie, |t| prepared.iter().any(|p| p.track == t)).ok_or_else(|| {
+            ContainerError::Unsupported {
+                format: Format::Mp4,
+                offset: 0,
+                what: "a file without video or audio samples".into(),
+            }
+        })?;
     let zero = Zero::earliest(
-        prepared
-            .iter()
-            .filter(|p| p.kind != TrackKind::Subtitle)
-            .map(|p| (p.first_pts(), p.timescale)),
+        prepared.iter().filter(|p| p.kind != TrackKind::Subtitle).map(|p| (p.first_pts(), p.timescale)),
     );
     let main = prepared.iter().find(|p| p.track == reference).ok_or_else(no_reference)?;
     let clock = main.timescale;
@@ -146,7 +144,9 @@ fn prepare<'a>(movie: &Movie, index: &'a Mp4Index, warnings: &mut Vec<String>) -
                 .push(format!("track {n}: {} pictures before the first keyframe are left out", usable.start));
         }
         if samples.iter().any(|s| s.description != samples[0].description) {
-            warnings.push(format!("track {n}: the codec configuration changes midway; only the first is announced"));
+            warnings.push(format!(
+                "track {n}: the codec configuration changes midway; only the first is announced"
+            ));
         }
         if usable.is_empty() {
             continue;
@@ -196,7 +196,8 @@ fn count(samples: &[TableSample]) -> u32 {
 fn keys_of(main: &Prepared<'_>, shift: i64) -> Vec<Key> {
     let view = main.view().shifted(shift);
     let is_key = |s: &TableSample| main.kind == TrackKind::Audio || s.sync || s.random_access;
-    let many = main.kind == TrackKind::Audio || main.samples.iter().filter(|s| is_key(s)).count() > THIN_ABOVE;
+    let many =
+        main.kind == TrackKind::Audio || main.samples.iter().filter(|s| is_key(s)).count() > THIN_ABOVE;
     let apart = if many { boundaries::ticks(THIN_MS, main.timescale) } else { 1 };
     let mut keys: Vec<Key> = Vec::new();
     for n in main.usable.clone() {

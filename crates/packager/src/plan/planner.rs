@@ -23,7 +23,9 @@ impl Planner {
             script: Script::new(move |ask| async move {
                 let plan = match &movie.index {
                     Index::Mp4(index) => mp4::plan(&ask, &movie, index, &options).await?,
-                    Index::Matroska(_) => return Err(ContainerError::UnknownContainer("matroska".to_owned())),
+                    Index::Matroska(_) => {
+                        return Err(ContainerError::UnknownContainer("matroska".to_owned()));
+                    }
                 };
                 complete(movie, plan)
             }),

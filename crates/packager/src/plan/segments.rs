@@ -146,8 +146,9 @@ mod tests {
     fn audio(starts: &[i64], first: i64, count: u32) -> Vec<SegmentPlan> {
         let rate = Timescale::new(48_000).unwrap();
         let time = |n: u32| first + i64::from(n) * 1024;
-        let pieces =
-            pieces_by_time(&intervals(starts), Timescale::MILLIS, rate, 0..count, time, |a, b| u64::from(b - a));
+        let pieces = pieces_by_time(&intervals(starts), Timescale::MILLIS, rate, 0..count, time, |a, b| {
+            u64::from(b - a)
+        });
         from_pieces(&pieces, time(count), rate, &PlanOptions::default())
     }
 
@@ -155,7 +156,10 @@ mod tests {
     fn audio_begins_at_the_first_frame_at_or_after_the_boundary() {
         let segments = audio(&[0, 5_000, 10_000], 0, 700);
         // 5 s is frame 234.375, 10 s is 468.75.
-        assert_eq!(segments.iter().map(|s| s.samples).collect::<Vec<_>>(), [(0, 235), (235, 469), (469, 700)]);
+        assert_eq!(
+            segments.iter().map(|s| s.samples).collect::<Vec<_>>(),
+            [(0, 235), (235, 469), (469, 700)]
+        );
         assert_eq!(segments[1].start, 235 * 1024);
     }
 
@@ -178,7 +182,10 @@ mod tests {
     fn a_scrap_of_audio_after_the_last_boundary_is_folded() {
         let segments = audio(&[0, 5_000], 0, 240);
         assert_eq!(segments.len(), 1);
-        assert_eq!((segments[0].samples, segments[0].duration, segments[0].payload_bytes), ((0, 240), 240 * 1024, 240));
+        assert_eq!(
+            (segments[0].samples, segments[0].duration, segments[0].payload_bytes),
+            ((0, 240), 240 * 1024, 240)
+        );
     }
 
     proptest! {

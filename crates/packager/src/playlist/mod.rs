@@ -3,7 +3,16 @@
 //! Every address is relative to the playlist's own: `source/stream.m3u8` from the multivariant one, `0.m4s` from a
 //! media playlist. The MPEG-TS form is asked for by the query `container=ts`, which playlists hand on.
 
-use crate::{CodecList, PackagerError, Planned, RenditionId, SegmentFormat};
+mod attributes;
+mod media;
+mod multivariant;
+mod rates;
+
+pub use media::media;
+pub use multivariant::multivariant;
+pub(crate) use rates::track_rate;
+
+use crate::{CodecList, SegmentFormat};
 
 /// For whom a multivariant playlist or manifest is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,24 +23,10 @@ pub struct MasterOptions {
     pub codecs: Option<CodecList>,
 }
 
-/// The multivariant playlist.
-///
-/// # Errors
-/// [`PackagerError::NotPlayable`] with the reasons, if the player can take none of the tracks.
-pub fn multivariant(planned: &Planned, options: &MasterOptions) -> Result<String, PackagerError> {
-    let _ = (planned, options);
-    Err(PackagerError::NotPlayable("not listed yet".to_owned()))
-}
-
-/// The media playlist of a rendition ([`RenditionId::IFrames`]: `EXT-X-I-FRAMES-ONLY`).
-///
-/// # Errors
-/// [`PackagerError::NoSuchRendition`].
-pub fn media(
-    planned: &Planned,
-    rendition: RenditionId,
-    format: SegmentFormat,
-) -> Result<String, PackagerError> {
-    let _ = (planned.segments(rendition)?, format);
-    Ok(String::new())
+/// What an address needs behind it so that the answer is of this form.
+fn query(format: SegmentFormat) -> &'static str {
+    match format {
+        SegmentFormat::Fmp4 => "",
+        SegmentFormat::Ts => "?container=ts",
+    }
 }
