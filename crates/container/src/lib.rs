@@ -12,6 +12,7 @@
 
 pub mod codec;
 pub mod error;
+pub mod language;
 pub mod limits;
 pub mod matroska;
 pub mod movie;
