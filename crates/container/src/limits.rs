@@ -38,3 +38,11 @@ pub const SAMPLES_MAX: usize = 24_000_000;
 pub const DESCRIPTIONS_MAX: usize = 1_000;
 /// Boxes looked at inside one MP4 sample description.
 pub const DESCRIPTION_BOXES_MAX: usize = 64;
+/// Bytes of a whole subtitle file. The longest films' ASS with its typesetting stays under 16 MiB.
+pub const SUBTITLE_FILE_BYTES_MAX: u64 = 32 << 20;
+/// Cues of a whole subtitle file: a typeset episode has under 100,000.
+pub const CUES_MAX: usize = 500_000;
+/// Bytes of text in one cue; what is past it is cut off. No screen holds more than a few hundred characters.
+pub const CUE_TEXT_BYTES_MAX: usize = 16 << 10;
+/// Styles of an ASS header. Typeset episodes carry up to about 300.
+pub const SUBTITLE_STYLES_MAX: usize = 4_096;

@@ -1,4 +1,15 @@
-//! Text subtitles: SRT, ASS, WebVTT and tx3g samples into WebVTT cues. One file a format.
+//! Text subtitles: SRT, ASS, WebVTT and tx3g, as samples of a film or as files beside it, into WebVTT cues. One file a
+//! format.
+//!
+//! Kept are the words, lines, bold, italic, underlined, and the place at a side of the screen. Fonts, colours, free
+//! positions, drawings and karaoke are not WebVTT's: for those the ASS itself is given out ([`ass::rebuild`]).
+//! Which cues go into which segment is `packager`'s.
+
+pub mod ass;
+pub mod srt;
+pub mod text;
+pub mod tx3g;
+pub mod webvtt;
 
 use crate::codec::TextFormat;
 
@@ -17,10 +28,79 @@ pub struct Cue {
     pub text: String,
 }
 
-/// What one sample of a text track shows, from `start_ms` for `duration_ms`. Empty when it shows nothing (a clearing
-/// sample, a drawing, a comment). More than one only for MP4 WebVTT samples.
+impl Cue {
+    /// A cue that shows something for some time, or nothing.
+    fn shown(start_ms: i64, duration_ms: i64, settings: impl Into<String>, text: String) -> Option<Self> {
+        let end_ms = start_ms.saturating_add(duration_ms);
+        let is_shown = end_ms > start_ms && !text.is_empty();
+        is_shown.then(|| Self { start_ms, end_ms, id: String::new(), settings: settings.into(), text })
+    }
+}
+
+/// Turns the samples of one text track into cues.
+#[derive(Clone, Debug)]
+pub struct CueReader {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Srt,
+    Ass(ass::Styles),
+    WebVtt,
+    Tx3g,
+}
+
+impl CueReader {
+    /// For a track of this format; reads the styles of an ASS header.
+    #[must_use]
+    pub fn new(format: &TextFormat) -> Self {
+        let kind = match format {
+            TextFormat::Srt => Kind::Srt,
+            TextFormat::Ass(header) => Kind::Ass(ass::Styles::parse(header)),
+            TextFormat::WebVtt => Kind::WebVtt,
+            TextFormat::Tx3g => Kind::Tx3g,
+        };
+        Self { kind }
+    }
+
+    /// What one sample shows, from `start_ms` for `duration_ms`. Empty when it shows nothing (a clearing sample, a
+    /// drawing, a comment, no duration). More than one only for MP4 WebVTT samples.
+    #[must_use]
+    pub fn cues(&self, start_ms: i64, duration_ms: i64, payload: &[u8]) -> Vec<Cue> {
+        let one = match &self.kind {
+            Kind::Srt => srt::cue_from_sample(start_ms, duration_ms, payload),
+            Kind::Ass(styles) => ass::cue_from_sample(styles, start_ms, duration_ms, payload),
+            Kind::WebVtt if webvtt::is_mp4_sample(payload) => {
+                return webvtt::cues_from_mp4_sample(start_ms, duration_ms, payload);
+            }
+            Kind::WebVtt => webvtt::cue_from_block(start_ms, duration_ms, payload, &[]),
+            Kind::Tx3g => tx3g::cue_from_sample(start_ms, duration_ms, payload),
+        };
+        one.into_iter().collect()
+    }
+}
+
+/// What one sample of a text track shows: [`CueReader::cues`] for a single sample.
 #[must_use]
 pub fn cues_from_sample(format: &TextFormat, start_ms: i64, duration_ms: i64, payload: &[u8]) -> Vec<Cue> {
-    let _ = (format, start_ms, duration_ms, payload);
-    Vec::new()
+    CueReader::new(format).cues(start_ms, duration_ms, payload)
 }
+
+/// For fuzzers: every reader on the same bytes.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    let header = bytes::Bytes::copy_from_slice(data);
+    let formats = [TextFormat::Srt, TextFormat::Ass(header), TextFormat::WebVtt, TextFormat::Tx3g];
+    let mut cues: Vec<Cue> =
+        formats.iter().flat_map(|format| cues_from_sample(format, 1_000, 2_000, data)).collect();
+    cues.extend(webvtt::cue_from_block(0, 1, data, data));
+    for parse in [srt::parse_file, webvtt::parse_file, ass::parse_file] {
+        cues.extend(parse(data).unwrap_or_default());
+    }
+    let _ = ass::rebuild(data, [ass::Event { start_ms: 0, end_ms: 1, payload: data }]);
+    let _ = crate::write::webvtt::write_vtt(&cues, crate::write::webvtt::VttHeader::default());
+}
+
+#[cfg(test)]
+mod tests;
