@@ -25,10 +25,13 @@ pub(super) struct Edit {
 pub(super) struct Applied {
     /// Added to composition times.
     pub(super) shift: i64,
-    /// Media that ends at or before this composition time is not shown.
+    /// Pictures that begin before this composition time are not shown: of the one that the list cuts in two, players
+    /// show nothing.
     pub(super) start: Option<i64>,
     /// Media that begins at or after this composition time is not shown.
     pub(super) end: Option<i64>,
+    /// One tick of the movie, in ticks of the track: how far `start` and `end` may be off by rounding.
+    pub(super) slack: i64,
     /// The list says more than `shift`, `start` and `end` can.
     pub(super) simplified: bool,
 }
@@ -71,7 +74,7 @@ pub(super) fn apply(edits: &[Edit], movie_timescale: u32, timescale: u32, fragme
         return Applied { shift: to_track(empty), ..Applied::default() };
     };
     let shift = to_track(empty).saturating_sub(start);
-    let slack = to_track(1).saturating_add(1);
+    let slack = to_track(1).max(1);
     let mut simplified = !first.plain_rate;
     let mut end = (first.duration > 0).then(|| start.saturating_add(to_track(first.duration)));
     for edit in shown {
@@ -89,7 +92,7 @@ pub(super) fn apply(edits: &[Edit], movie_timescale: u32, timescale: u32, fragme
     // A fragmented file's list was written before its end was known. A simplified list keeps everything it might show.
     // One movie tick of slack: durations are rounded to the movie's coarser clock.
     let end = if fragmented || simplified { None } else { end.map(|end| end.saturating_add(slack)) };
-    Applied { shift: shift.clamp(-TICKS_MAX, TICKS_MAX), start: Some(start), end, simplified }
+    Applied { shift: shift.clamp(-TICKS_MAX, TICKS_MAX), start: Some(start), end, slack, simplified }
 }
 
 fn rescale(ticks: u64, from: u32, to: u32) -> i64 {

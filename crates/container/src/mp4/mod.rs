@@ -38,8 +38,8 @@ pub struct TableSample {
     pub sync: bool,
     /// In an `sbgp 'rap '` group (HEVC CRA outside `stss`) or `stps`: random access with leading pictures.
     pub random_access: bool,
-    /// The edit list hides it: needed to decode what follows, not to be shown. Video only; samples that the list cuts
-    /// off the end are not in the table.
+    /// The edit list hides it: begins before what is shown, and is needed to decode that. Video only; samples that the
+    /// list cuts off the end are not in the table.
     pub hidden: bool,
     /// Which `stsd` entry it is of, from 0.
     pub description: u16,

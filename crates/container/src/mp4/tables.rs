@@ -325,8 +325,9 @@ fn run(entry: &[u8; 12]) -> (u32, u32, u32) {
 struct Walk<'a> {
     columns: &'a Columns<'a>,
     shift: i64,
-    /// Samples that end at or before this composition time are hidden.
+    /// Samples that begin before this composition time are hidden, if not for less than `slack`.
     hidden_until: i64,
+    slack: i64,
     durations: std::slice::Iter<'a, [u8; 8]>,
     duration: (u32, u32),
     compositions: std::slice::Iter<'a, [u8; 8]>,
@@ -382,6 +383,7 @@ impl<'a> Walk<'a> {
             columns,
             shift: reading.edit.shift,
             hidden_until: hidden_until.unwrap_or(i64::MIN),
+            slack: reading.edit.slack,
             durations: columns.durations.iter(),
             duration: (0, 0),
             compositions: columns.compositions.iter(),
@@ -422,7 +424,7 @@ impl<'a> Walk<'a> {
         let offset = self.offset;
         self.offset = offset.saturating_add(u64::from(size));
         let composed = self.decode_time + i64::from(composition);
-        let hidden = composed + i64::from(duration) <= self.hidden_until;
+        let hidden = composed + self.slack.min(i64::from(duration / 2)) < self.hidden_until;
         self.decode_time += i64::from(duration);
         TableSample {
             offset,
