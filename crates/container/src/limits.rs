@@ -34,6 +34,8 @@ pub const INFLATED_BYTES_MAX: usize = 4 << 20;
 pub const EDITS_MAX: usize = 10_000;
 /// Samples of all tracks of an MP4 file together: rows of 32 bytes.
 pub const SAMPLES_MAX: usize = 24_000_000;
+/// Bytes of an MP4 `moof`: one that holds an hour of film in one fragment needs under 16 MiB.
+pub const MOOF_BYTES_MAX: u64 = 64 << 20;
 /// Sample descriptions (`stsd` entries) of one MP4 track. Files joined from parts have one a part.
 pub const DESCRIPTIONS_MAX: usize = 1_000;
 /// Boxes looked at inside one MP4 sample description.

@@ -1,14 +1,18 @@
-//! ISO base media files (ISO/IEC 14496-12, -14, -15; QuickTime): `moov` at either end, sample tables, edit lists.
+//! ISO base media files (ISO/IEC 14496-12, -14, -15; QuickTime): `moov` at either end, sample tables, edit lists,
+//! fragments.
 //!
 //! Boxes read, by section: `ftyp` is passed over; `moov` 8.2 > `mvhd`, `udta`/`meta` (title, chapters), `trak` 8.3 >
 //! `tkhd`, `edts`/`elst` 8.6.6, `mdia` 8.4 > `mdhd`, `elng`, `hdlr`, `minf`/`stbl` > `stsd` 8.5.2, `stts` and `ctts`
-//! 8.6.1, `stsc` 8.7.4, `stsz`/`stz2` 8.7.3, `stco`/`co64` 8.7.5, `stss` 8.6.2, `stps`, `sbgp` 8.9.2.
+//! 8.6.1, `stsc` 8.7.4, `stsz`/`stz2` 8.7.3, `stco`/`co64` 8.7.5, `stss` 8.6.2, `stps`, `sbgp` 8.9.2. Fragments 8.8:
+//! `mvex`/`trex`, `moof` > `traf` > `tfhd`, `tfdt`, `trun`.
 //!
 //! Which samples become segment boundaries is `packager`'s. What a sample is to its decoder is [`crate::codec`]'s.
 
 mod boxes;
+mod chapter_track;
 mod edits;
 mod esds;
+mod fragments;
 mod moov;
 mod opener;
 mod stsd;

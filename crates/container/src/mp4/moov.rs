@@ -1,30 +1,31 @@
 //! The `moov`: movie header, tracks, and everything put together into a [`Movie`].
 
+use std::sync::Arc;
+
 use super::{
-    Mp4Index,
+    Mp4Index, TableSample,
     boxes::{BoxView, limit, malformed},
-    edits,
+    chapter_track::ChapterTrack,
+    fragments::{self, Assembly, Begun},
     trak::{self, Trak},
     udta::MovieWords,
 };
-use crate::{ContainerError, Format, Index, Movie, Rational, Track, TrackKind, limits, mp4::TableSample};
+use crate::{ContainerError, Format, Index, Movie, Rational, Track, TrackKind, limits};
 
 /// What came of a `moov`.
 #[derive(Debug)]
-#[expect(dead_code, reason = "fragments are read next")]
 pub(super) struct Opened {
     pub(super) movie: Movie,
-    /// Has `mvex`: fragments may follow.
-    pub(super) fragmented: bool,
-    pub(super) movie_timescale: u32,
-    /// Per track, what its edit list does.
-    pub(super) edits: Vec<edits::Applied>,
+    /// Where fragments may follow.
+    pub(super) assembly: Option<Assembly>,
+    /// Chapters that are a track.
+    pub(super) chapter_track: Option<ChapterTrack>,
 }
 
 /// Reads a whole `moov`.
 pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, ContainerError> {
     let mut words = MovieWords::default();
-    let (mut head, mut fragmented, mut traks) = (None, false, Vec::new());
+    let (mut head, mut mvex, mut traks) = (None, None, Vec::new());
     for child in moov.children() {
         let child = child?;
         match &child.kind {
@@ -34,16 +35,16 @@ pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, Contain
                     let max = limits::TRACKS_MAX as u64;
                     return Err(limit(child.offset, "the number of tracks", max + 1, max));
                 }
-                traks.extend(trak::parse(&child)?);
+                traks.push(trak::parse(&child)?);
             }
-            b"mvex" => fragmented = true,
+            b"mvex" => mvex = Some(fragments::defaults(&child)?),
             b"udta" => words.read_udta(&child),
             b"meta" => words.read_meta(&child),
             b"cmov" => {
                 return Err(ContainerError::Unsupported {
                     format: Format::Mp4,
                     offset: child.offset,
-                    what: "a compressed moov (cmov)".into(),
+                    what: "a compressed index (cmov)".into(),
                 });
             }
             _ => {}
@@ -52,12 +53,12 @@ pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, Contain
     let Some((movie_timescale, duration)) = head else {
         return Err(malformed(moov.offset, "box moov lacks its mvhd"));
     };
+    let chapter_text = mark_chapters(&mut traks);
     mark_defaults(&mut traks);
-    let mut index = Mp4Index { fragmented, ..Mp4Index::default() };
-    let (mut tracks, mut edits) = (Vec::new(), Vec::new());
+    let (mut index, mut tracks, mut begun) = (Mp4Index::default(), Vec::new(), Vec::new());
     let mut total = 0;
     for trak in traks {
-        let rows = trak.rows(file_len, movie_timescale, fragmented);
+        let rows = trak.rows(file_len, movie_timescale, mvex.is_some());
         let (rows, edit) = match rows {
             Ok(rows) => rows,
             // Timecodes and hints are not played: what is wrong with them is nobody's loss.
@@ -73,12 +74,25 @@ pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, Contain
         index.edits_simplified |= edit.simplified;
         let mut track = trak.track;
         set_rates(&mut track, &rows.samples);
+        begun.push(Begun {
+            number: track.number,
+            samples: Arc::clone(&rows.samples),
+            duration: rows.duration,
+            edit,
+            video: track.kind == TrackKind::Video,
+            stretch: matches!(track.kind, TrackKind::Video | TrackKind::Audio),
+        });
         index.tables.push(rows.samples);
         index.durations.push(rows.duration);
         index.descriptions.push(trak.descriptions);
-        edits.push(edit);
         tracks.push(track);
     }
+    let chapter_track = chapter_text
+        .filter(|_| words.chapters.is_empty())
+        .and_then(|text| Some(ChapterTrack::new(index.tables.get(text)?, tracks.get(text)?.timescale)));
+    // Some writers of fragments forget the `mvex`; without samples there have to be fragments.
+    let assembly = (mvex.is_some() || total == 0)
+        .then(|| Assembly::new(file_len, begun, mvex.as_deref().unwrap_or_default()));
     let movie = Movie {
         format: Format::Mp4,
         len: file_len,
@@ -86,10 +100,45 @@ pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, Contain
         stated_duration_ns: duration.and_then(|ticks| nanoseconds(ticks, movie_timescale)),
         tracks,
         chapters: words.chapters,
-        attachments: Vec::new(),
+        attachments: words.covers,
         index: Index::Mp4(index),
     };
-    Ok(Opened { movie, fragmented, movie_timescale, edits })
+    Ok(Opened { movie, assembly, chapter_track })
+}
+
+impl Opened {
+    /// Puts the finished tables of the fragments in place.
+    pub(super) fn complete(&mut self) {
+        let (Some(assembly), Index::Mp4(index)) = (self.assembly.take(), &mut self.movie.index) else {
+            return;
+        };
+        index.fragmented = assembly.fragments > 0;
+        index.truncated |= assembly.truncated;
+        if !index.fragmented {
+            return;
+        }
+        let places = index.tables.iter_mut().zip(&mut index.durations).zip(&mut self.movie.tracks);
+        for ((samples, total), ((table, duration), track)) in assembly.finish().zip(places) {
+            set_rates(track, &samples);
+            (*table, *duration) = (samples, total);
+        }
+    }
+}
+
+/// Makes tracks of chapters what they are, not played, and finds the one of text.
+fn mark_chapters(traks: &mut [Trak<'_>]) -> Option<usize> {
+    let referred: Vec<u64> =
+        traks.iter().flat_map(|trak| trak.chapters.iter().map(|number| u64::from(*number))).collect();
+    let mut text = None;
+    for (place, trak) in traks.iter_mut().enumerate() {
+        if referred.contains(&trak.track.number) && trak.track.kind != TrackKind::Audio {
+            if trak.is_text() {
+                text = text.or(Some(place));
+            }
+            trak.track.kind = TrackKind::Other;
+        }
+    }
+    text
 }
 
 /// Timescale, and duration in it where known.
@@ -118,7 +167,7 @@ fn mark_defaults(traks: &mut [Trak<'_>]) {
 }
 
 /// States a constant frame duration where all rows but the last agree on it.
-pub(super) fn set_rates(track: &mut Track, samples: &[TableSample]) {
+fn set_rates(track: &mut Track, samples: &[TableSample]) {
     let Some((_, [first, rest @ ..])) = samples.split_last() else { return };
     let ticks = first.duration;
     if ticks == 0 || rest.iter().any(|sample| sample.duration != ticks) {

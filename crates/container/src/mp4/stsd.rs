@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{
-    boxes::{BoxView, FourCc, malformed, name},
+    boxes::{BoxView, FourCc, name},
     esds,
 };
 use crate::{
@@ -40,9 +40,6 @@ pub(super) fn parse(stsd: &BoxView<'_>, handler: FourCc) -> Result<Vec<Entry>, C
             b"subt" | b"text" | b"sbtl" | b"clcp" | b"subp" => text(&entry),
             _ => other(&entry, TrackKind::Other),
         });
-    }
-    if entries.is_empty() {
-        return Err(malformed(stsd.offset, "box stsd describes no sample"));
     }
     Ok(entries)
 }

@@ -312,7 +312,7 @@ fn check_count(offset: u64, count: usize) -> Result<(), ContainerError> {
 }
 
 /// A description index from 0; QuickTime and ISO count from 1.
-fn description_index(index: u32) -> u16 {
+pub(super) fn description_index(index: u32) -> u16 {
     u16::try_from(index.saturating_sub(1)).unwrap_or(u16::MAX)
 }
 
@@ -525,7 +525,7 @@ fn stz2<'a>(view: &BoxView<'a>) -> Result<Sizes<'a>, ContainerError> {
     }
 }
 
-fn sbgp_rap<'a>(view: &BoxView<'a>) -> Result<Option<&'a [[u8; 8]]>, ContainerError> {
+pub(super) fn sbgp_rap<'a>(view: &BoxView<'a>) -> Result<Option<&'a [[u8; 8]]>, ContainerError> {
     let (version, _, mut fields) = view.full()?;
     if fields.four_cc()? != *b"rap " {
         return Ok(None);

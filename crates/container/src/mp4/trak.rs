@@ -14,7 +14,6 @@ use crate::{
 
 /// A `trak`, read but for its rows.
 #[derive(Debug)]
-#[expect(dead_code, reason = "chapter tracks are read next")]
 pub(super) struct Trak<'a> {
     pub(super) track: Track,
     /// Codec of every `stsd` entry.
@@ -37,8 +36,8 @@ struct Header {
     rotation: u16,
 }
 
-/// Reads a `trak`. `None` for one that lacks what every track has, or plays nothing.
-pub(super) fn parse<'a>(trak: &BoxView<'a>) -> Result<Option<Trak<'a>>, ContainerError> {
+/// Reads a `trak`.
+pub(super) fn parse<'a>(trak: &BoxView<'a>) -> Result<Trak<'a>, ContainerError> {
     let (mut head, mut mdia, mut edit_list, mut chapters) = (None, None, Vec::new(), Vec::new());
     let mut words = udta::TrackWords::default();
     for child in trak.children() {
@@ -93,7 +92,7 @@ pub(super) fn parse<'a>(trak: &BoxView<'a>) -> Result<Option<Trak<'a>>, Containe
     let entries = stsd::parse(&stsd, handler)?;
     let descriptions = entries.iter().map(|entry| entry.codec.clone()).collect();
     let Some(Entry { kind, codec, video, audio, pcm, forced }) = entries.into_iter().next() else {
-        return Ok(None);
+        return Err(malformed(stsd.offset, "box stsd describes no sample"));
     };
     let mut track = Track {
         number: head.number.into(),
@@ -114,7 +113,7 @@ pub(super) fn parse<'a>(trak: &BoxView<'a>) -> Result<Option<Trak<'a>>, Containe
     if let Some(video) = &mut track.video {
         video.rotation = head.rotation;
     }
-    Ok(Some(Trak {
+    Ok(Trak {
         track,
         descriptions,
         enabled: head.enabled,
@@ -124,7 +123,7 @@ pub(super) fn parse<'a>(trak: &BoxView<'a>) -> Result<Option<Trak<'a>>, Containe
         columns: Columns::parse(&stbl)?,
         pcm,
         handler,
-    }))
+    })
 }
 
 impl Trak<'_> {
@@ -142,7 +141,6 @@ impl Trak<'_> {
     }
 
     /// Whether it is text that could name chapters.
-    #[expect(dead_code, reason = "chapter tracks are read next")]
     pub(super) fn is_text(&self) -> bool {
         self.handler == *b"text" || self.track.codec == CodecConfig::Text(TextFormat::Tx3g)
     }

@@ -2,8 +2,10 @@
 //!
 //! Nothing here is needed to play; what cannot be read is passed over.
 
+use byte_source::ByteRange;
+
 use super::boxes::{BoxView, Fields};
-use crate::{Chapter, TrackFlags, TrackKind, limits};
+use crate::{Attachment, Chapter, TrackFlags, TrackKind, limits};
 
 /// What the boxes of one track say in words.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +109,8 @@ fn is_program(name: &str) -> bool {
 pub(super) struct MovieWords {
     pub(super) title: Option<String>,
     pub(super) chapters: Vec<Chapter>,
+    /// Cover pictures.
+    pub(super) covers: Vec<Attachment>,
 }
 
 impl MovieWords {
@@ -129,6 +133,9 @@ impl MovieWords {
     /// Reads a `meta` of the movie.
     pub(super) fn read_meta(&mut self, meta: &BoxView<'_>) {
         self.title = ilst_title(meta).or(self.title.take());
+        if self.covers.is_empty() {
+            self.covers = covers(meta);
+        }
     }
 }
 
@@ -147,6 +154,25 @@ fn ilst_title(meta: &BoxView<'_>) -> Option<String> {
     let ilst = meta_children(meta).find(|b| b.kind == *b"ilst")?;
     let nam = ilst.children().map_while(Result::ok).find(|b| b.kind == [0xa9, b'n', b'a', b'm'])?;
     nam.child(*b"data")?.body.get(8..).and_then(text)
+}
+
+/// The pictures of an `ilst`: `covr`, one `data` box each.
+fn covers(meta: &BoxView<'_>) -> Vec<Attachment> {
+    let ilst = meta_children(meta).find(|b| b.kind == *b"ilst");
+    let covr = ilst.and_then(|ilst| ilst.child(*b"covr"));
+    let pictures = covr.into_iter().flat_map(|covr| covr.children().map_while(Result::ok));
+    let pictures = pictures.filter(|b| b.kind == *b"data").take(limits::ATTACHMENTS_MAX);
+    pictures
+        .filter_map(|data| {
+            let (name, media_type) = match data.body.get(3)? {
+                13 => ("cover.jpg", "image/jpeg"),
+                14 => ("cover.png", "image/png"),
+                _ => return None,
+            };
+            let bytes = ByteRange::at(data.body_offset + 8, (data.body.len() as u64).checked_sub(8)?)?;
+            Some(Attachment { name: name.to_owned(), media_type: media_type.to_owned(), bytes })
+        })
+        .collect()
 }
 
 /// QuickTime's text: length, language, characters; or a `data` box as iTunes writes it.
