@@ -1,0 +1,90 @@
+//! What every handler sees.
+
+use std::{sync::Arc, time::Instant};
+
+use library::{Library, Video, VideoId};
+use media::{Media, Title};
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    guard::HostPolicy,
+    limits::EVENT_STREAMS_MAX,
+    metrics::Metrics,
+    problem::{Problem, echo},
+};
+
+/// Says when the server is going down, so that endless answers end.
+#[derive(Clone, Debug)]
+pub struct Shutdown(watch::Sender<bool>);
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
+
+impl Shutdown {
+    /// Begins the shutdown.
+    pub fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits for it.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn begun(&self) {
+        // The sender lives in `self`, so this cannot fail.
+        let _ = self.0.subscribe().wait_for(|begun| *begun).await;
+    }
+}
+
+/// Joins the library and media. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct AppState(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) media: Media,
+    pub(crate) library: Arc<Library>,
+    pub(crate) hosts: HostPolicy,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) event_streams: Semaphore,
+    pub(crate) started: Instant,
+}
+
+impl AppState {
+    /// What is served, and under which names.
+    #[must_use]
+    pub fn new(media: Media, library: Arc<Library>, hosts: HostPolicy, shutdown: Shutdown) -> Self {
+        Self(Arc::new(Inner {
+            media,
+            library,
+            hosts,
+            metrics: Arc::default(),
+            shutdown,
+            event_streams: Semaphore::new(EVENT_STREAMS_MAX),
+            started: Instant::now(),
+        }))
+    }
+
+    /// The video of an id that a client sent.
+    pub(crate) fn video(&self, id: &str) -> Result<Arc<Video>, Problem> {
+        let parsed = VideoId::parse(id)
+            .ok_or_else(|| Problem::bad_request(format!("\"{}\" is not a video id", echo(id))))?;
+        let catalog = self.0.library.catalog();
+        match catalog.video(&parsed) {
+            Some(video) => Ok(Arc::clone(video)),
+            None if !catalog.scanned => {
+                Err(Problem::later("scanning", "the library is being scanned for the first time"))
+            }
+            None => Err(Problem::not_found(format!("there is no video {parsed}"))),
+        }
+    }
+
+    /// The title of a video, opened if it is not open.
+    pub(crate) async fn title(&self, video: &Video) -> Result<Arc<Title>, Problem> {
+        Ok(self.0.media.open_file(video.id.as_str(), &video.path()?).await?)
+    }
+}

@@ -1,0 +1,550 @@
+//! One video: what is in it, its playlists, its segments, its subtitles, its attachments.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use library::Video;
+use media::{
+    MasterOptions, MediaError, PlayerCodecs, SegmentBody, SegmentContainer, SubtitleFormat, Title, TitleInfo,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    body::SegmentResponseBody,
+    conditional::{self, Outcome, Validators},
+    disposition::{attachment_type, content_disposition},
+    extract::{Caught, Params},
+    limits::CODECS_BYTES_MAX,
+    problem::{Problem, ProblemJson, echo},
+    sidecar,
+    state::AppState,
+    text::{Keep, Text, json, precondition_failed, value},
+};
+
+const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PlayerQuery {
+    /// What the player can decode: RFC 6381 codec strings, comma-separated. Absent: anything.
+    codecs: Option<String>,
+    /// `fmp4` (default) or `ts`.
+    container: Option<String>,
+}
+
+impl PlayerQuery {
+    fn codecs(&self) -> Result<Option<PlayerCodecs>, Problem> {
+        let Some(list) = &self.codecs else { return Ok(None) };
+        if list.len() > CODECS_BYTES_MAX {
+            return Err(Problem::bad_request(format!(
+                "codecs is {} bytes long, the limit is {CODECS_BYTES_MAX}",
+                list.len()
+            )));
+        }
+        let codecs = list.split(',').map(str::trim).filter(|c| !c.is_empty()).map(str::to_owned).collect();
+        Ok(Some(PlayerCodecs(codecs)))
+    }
+
+    fn container(&self) -> Result<SegmentContainer, Problem> {
+        match self.container.as_deref() {
+            None | Some("fmp4") => Ok(SegmentContainer::Fmp4),
+            Some("ts") => Ok(SegmentContainer::Ts),
+            Some(other) => Err(Problem::bad_request(format!(
+                "container is \"{}\": neither \"fmp4\" nor \"ts\"",
+                echo(other)
+            ))),
+        }
+    }
+}
+
+/// A video: its file and what is in it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Video)]
+struct VideoJson {
+    video_id: String,
+    show_id: String,
+    /// What to call it.
+    title: String,
+    /// Path relative to its library folder.
+    file: String,
+    /// Bytes.
+    size: u64,
+    /// Text tracks of the file and subtitle files beside it.
+    subtitles: Vec<SubtitleJson>,
+    /// Container, duration, tracks, chapters, renditions, decision; see the fields of the answer.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    content: ContentJson,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ContentJson {
+    Opened(Box<Opened>),
+    /// Not readable: the file can still be had as it is.
+    Refused {
+        tracks: [(); 0],
+        renditions: [(); 0],
+        decision: Refusal,
+    },
+}
+
+#[derive(Serialize)]
+struct Opened {
+    format: container::Format,
+    name: Option<String>,
+    duration: f64,
+    tracks: Vec<media::TrackInfo>,
+    chapters: Vec<media::ChapterInfo>,
+    attachments: Vec<media::AttachmentInfo>,
+    keyframes: media::KeyframeInfo,
+    renditions: Vec<media::RenditionInfo>,
+    decision: media::Decision,
+}
+
+impl From<TitleInfo> for Opened {
+    fn from(info: TitleInfo) -> Self {
+        Self {
+            format: info.format,
+            name: info.title,
+            duration: info.duration,
+            tracks: info.tracks,
+            chapters: info.chapters,
+            attachments: info.attachments,
+            keyframes: info.keyframes,
+            renditions: info.renditions,
+            decision: info.decision,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Refusal {
+    mode: &'static str,
+    /// For people.
+    reason: String,
+    /// For machines; the `reason` of the problem that the playlists answer with.
+    code: &'static str,
+}
+
+/// A text that can be shown.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Subtitle)]
+struct SubtitleJson {
+    /// Its name in addresses: `subtitles/{track}.vtt`.
+    track: String,
+    /// In the film, or in a file beside it.
+    sibling: bool,
+    /// `srt`, `ass`, `webvtt`, `tx3g`.
+    format: String,
+    language: Option<String>,
+    name: Option<String>,
+    default: bool,
+    forced: bool,
+    hearing_impaired: bool,
+}
+
+/// What is known of a video, and how a player with these codecs would be given it.
+#[utoipa::path(get, path = "/api/v1/video/{video_id}", tag = "video",
+    params(("video_id" = String, Path, description = "Names one playable file"), PlayerQuery),
+    responses(
+        (status = 200, description = "The video", body = VideoJson),
+        (status = 400, description = "Not an id", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such video", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 503, description = "Not here yet", body = ProblemJson, content_type = "application/problem+json")))]
+pub(crate) async fn video(
+    State(state): State<AppState>,
+    Caught(id): Caught<String>,
+    Params(player): Params<PlayerQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let codecs = player.codecs()?;
+    let video = state.video(&id)?;
+    let opened = state.0.media.open_file(video.id.as_str(), &video.path()?).await;
+    let (mut subtitles, content) = match opened {
+        Ok(title) => {
+            let info = title.info(codecs.as_ref())?;
+            (track_subtitles(&info), ContentJson::Opened(Box::new(info.into())))
+        }
+        Err(error @ MediaError::NotPlayable { reason, .. }) => {
+            let decision = Refusal { mode: "refused", reason: error.to_string(), code: reason.as_str() };
+            (Vec::new(), ContentJson::Refused { tracks: [], renditions: [], decision })
+        }
+        Err(error) => return Err(error.into()),
+    };
+    subtitles.extend(sibling_subtitles(&video));
+    let body = VideoJson {
+        video_id: video.id.to_string(),
+        show_id: video.show_id.clone(),
+        title: video.title.clone(),
+        file: video.shown_path(),
+        size: video.size,
+        subtitles,
+        content,
+    };
+    json(&body)?.answer(&headers)
+}
+
+fn track_subtitles(info: &TitleInfo) -> Vec<SubtitleJson> {
+    info.tracks
+        .iter()
+        .filter_map(|track| {
+            let number = track.rendition.as_deref()?.strip_prefix("subtitles-")?;
+            Some(SubtitleJson {
+                track: number.to_owned(),
+                sibling: false,
+                format: track.codec.clone(),
+                language: track.language.clone(),
+                name: track.name.clone(),
+                default: track.flags.default,
+                forced: track.flags.forced,
+                hearing_impaired: track.flags.hearing_impaired,
+            })
+        })
+        .collect()
+}
+
+fn sibling_subtitles(video: &Video) -> impl Iterator<Item = SubtitleJson> {
+    video.sidecars.iter().enumerate().map(|(n, sidecar)| SubtitleJson {
+        track: format!("file-{n}"),
+        sibling: true,
+        format: sidecar.format.name().to_owned(),
+        language: sidecar.language.clone(),
+        name: sidecar.relative.file_name().map(|name| name.to_string_lossy().into_owned()),
+        default: false,
+        forced: sidecar.forced,
+        hearing_impaired: sidecar.hearing_impaired,
+    })
+}
+
+/// The multivariant playlist (RFC 8216).
+#[utoipa::path(get, path = "/api/v1/video/{video_id}/master.m3u8", tag = "video",
+    params(("video_id" = String, Path, description = "Names one playable file"), PlayerQuery),
+    responses(
+        (status = 200, description = "The playlist", content_type = "application/vnd.apple.mpegurl", body = String),
+        (status = 400, description = "A parameter that makes no sense", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such video", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 422, description = "Cannot be played, and why", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 503, description = "Not here yet", body = ProblemJson, content_type = "application/problem+json")))]
+pub(crate) async fn master(
+    State(state): State<AppState>,
+    Caught(id): Caught<String>,
+    Params(player): Params<PlayerQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let options = MasterOptions { codecs: player.codecs()?, container: player.container()? };
+    let title = state.title(&*state.video(&id)?).await?;
+    playlist_answer(PLAYLIST, title.master(&options)?.into(), &headers)
+}
+
+/// The MPEG-DASH manifest of the same segments.
+#[utoipa::path(get, path = "/api/v1/video/{video_id}/manifest.mpd", tag = "video",
+    params(("video_id" = String, Path, description = "Names one playable file")),
+    responses(
+        (status = 200, description = "The manifest", content_type = "application/dash+xml", body = String),
+        (status = 404, description = "No such video", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 422, description = "Cannot be played, and why", body = ProblemJson, content_type = "application/problem+json")))]
+pub(crate) async fn dash(
+    State(state): State<AppState>,
+    Caught(id): Caught<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let title = state.title(&*state.video(&id)?).await?;
+    playlist_answer("application/dash+xml", title.dash()?, &headers)
+}
+
+fn playlist_answer(media_type: &'static str, bytes: Bytes, headers: &HeaderMap) -> Result<Response, Problem> {
+    Text { media_type, bytes, keep: Keep::Revalidate }.answer(headers)
+}
+
+/// What a rendition consists of, by the last part of the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    Playlist,
+    Init,
+    Segment(u32, SegmentContainer, &'static str),
+    Text(u32),
+}
+
+impl Piece {
+    fn parse(name: &str) -> Option<Self> {
+        let number = |digits: &str| {
+            let canonical =
+                digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()));
+            digits.parse::<u32>().ok().filter(|_| canonical)
+        };
+        match name.rsplit_once('.')? {
+            ("stream", "m3u8") => Some(Self::Playlist),
+            ("init", "mp4") => Some(Self::Init),
+            (k, "m4s") => Some(Self::Segment(number(k)?, SegmentContainer::Fmp4, "video/iso.segment")),
+            (k, "ts") => Some(Self::Segment(number(k)?, SegmentContainer::Ts, "video/mp2t")),
+            (k, "vtt") => Some(Self::Text(number(k)?)),
+            _ => None,
+        }
+    }
+}
+
+/// Of a rendition: `stream.m3u8`, `init.mp4`, or a segment `{k}.m4s`, `{k}.ts`, `{k}.vtt`, counted from 0.
+#[utoipa::path(get, path = "/api/v1/video/{video_id}/{rendition}/{piece}", tag = "video",
+    params(("video_id" = String, Path, description = "Names one playable file"),
+        ("rendition" = String, Path, description = "`source`, `audio-{n}`, `subtitles-{n}`, `iframes`"),
+        ("piece" = String, Path, description = "`stream.m3u8`, `init.mp4`, `{k}.m4s`, `{k}.ts`, `{k}.vtt`"),
+        PlayerQuery),
+    responses(
+        (status = 200, description = "A playlist or a segment", content(
+            (String = "application/vnd.apple.mpegurl"), (Vec<u8> = "video/mp4"), (Vec<u8> = "video/iso.segment"),
+            (Vec<u8> = "video/mp2t"), (String = "text/vtt"))),
+        (status = 304, description = "The client has it"),
+        (status = 400, description = "A parameter that makes no sense", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such thing", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 422, description = "Cannot be played, and why", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 503, description = "Not here yet", body = ProblemJson, content_type = "application/problem+json")))]
+pub(crate) async fn rendition(
+    State(state): State<AppState>,
+    Caught((id, rendition, name)): Caught<(String, String, String)>,
+    Params(player): Params<PlayerQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let container = player.container()?;
+    let video = state.video(&id)?;
+    let piece = Piece::parse(&name).ok_or_else(|| {
+        Problem::not_found(format!("there is no \"{}/{}\" of a video", echo(&rendition), echo(&name)))
+    })?;
+    let title = state.title(&video).await?;
+    match piece {
+        Piece::Playlist => playlist_answer(PLAYLIST, title.playlist(&rendition, container)?, &headers),
+        Piece::Init => {
+            let bytes = title.init(&rendition)?;
+            let etag = title.etag(&format!("{rendition}-init"));
+            let mut response = match kept(&etag, &headers)? {
+                Some(not_modified) => return Ok(not_modified),
+                None => Response::new(Body::empty()),
+            };
+            segment_fields(&mut response, "video/mp4", &etag, Some(bytes.len() as u64))?;
+            *response.body_mut() = Body::from(bytes);
+            Ok(response)
+        }
+        Piece::Segment(index, container, media_type) => {
+            let asked = Segment { title: &title, rendition: &rendition, index, container, media_type };
+            asked.answer(&state, &headers).await
+        }
+        Piece::Text(index) => {
+            let asked =
+                Segment { title: &title, rendition: &rendition, index, container, media_type: "text/vtt" };
+            asked.answer(&state, &headers).await
+        }
+    }
+}
+
+struct Segment<'a> {
+    title: &'a Arc<Title>,
+    rendition: &'a str,
+    index: u32,
+    container: SegmentContainer,
+    media_type: &'static str,
+}
+
+impl Segment<'_> {
+    async fn answer(&self, state: &AppState, headers: &HeaderMap) -> Result<Response, Problem> {
+        let is_text = self.rendition.starts_with("subtitles-");
+        if is_text != (self.media_type == "text/vtt") {
+            return Err(Problem::not_found(format!(
+                "{}: {} has no segments of that form",
+                self.title.video_id(),
+                echo(self.rendition)
+            )));
+        }
+        // A client that has it is told so before anything is made.
+        let etag = self.title.segment_etag(self.rendition, self.index, self.container)?;
+        if let Some(not_modified) = kept(&etag, headers)? {
+            return Ok(not_modified);
+        }
+        let segment = self.title.segment(self.rendition, self.index, self.container).await?;
+        let kind = if is_text { "text/vtt; charset=utf-8" } else { self.media_type };
+        stream(state, segment, kind)
+    }
+}
+
+fn stream(state: &AppState, segment: SegmentBody, media_type: &'static str) -> Result<Response, Problem> {
+    let mut response = Response::new(Body::empty());
+    segment_fields(&mut response, media_type, &segment.etag, segment.len)?;
+    let body = SegmentResponseBody::new(segment.body, segment.len, Arc::clone(&state.0.metrics));
+    *response.body_mut() = Body::new(body);
+    Ok(response)
+}
+
+/// 304, if the client has it.
+fn kept(etag: &str, headers: &HeaderMap) -> Result<Option<Response>, Problem> {
+    match conditional::evaluate(headers, Validators { etag, modified: None }) {
+        Outcome::Proceed => Ok(None),
+        Outcome::Failed => Err(precondition_failed()),
+        Outcome::NotModified => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response.headers_mut().insert(header::ETAG, value(etag)?);
+            response.headers_mut().insert(header::CACHE_CONTROL, Keep::Forever.header());
+            Ok(Some(response))
+        }
+    }
+}
+
+fn segment_fields(
+    response: &mut Response,
+    media_type: &'static str,
+    etag: &str,
+    len: Option<u64>,
+) -> Result<(), Problem> {
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    fields.insert(header::CACHE_CONTROL, Keep::Forever.header());
+    fields.insert(header::ETAG, value(etag)?);
+    if let Some(len) = len {
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
+    }
+    Ok(())
+}
+
+/// A whole text track, or a subtitle file beside the film: `{track}.vtt` or `{track}.ass`.
+#[utoipa::path(get, path = "/api/v1/video/{video_id}/subtitles/{name}", tag = "video",
+    params(("video_id" = String, Path, description = "Names one playable file"),
+        ("name" = String, Path, description = "`{track}.vtt` or `{track}.ass`, `track` as the video lists it")),
+    responses(
+        (status = 200, description = "The text", content((String = "text/vtt"), (String = "text/x-ssa"))),
+        (status = 400, description = "A form it cannot be given in", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such track", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 422, description = "Cannot be read, and why", body = ProblemJson, content_type = "application/problem+json")))]
+pub(crate) async fn subtitles(
+    State(state): State<AppState>,
+    Caught((id, name)): Caught<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let video = state.video(&id)?;
+    let none = || Problem::not_found(format!("{}: there are no subtitles \"{}\"", video.id, echo(&name)));
+    let (track, format, media_type) = match name.rsplit_once('.') {
+        Some((track, "vtt")) => (track, SubtitleFormat::Vtt, "text/vtt; charset=utf-8"),
+        Some((track, "ass")) => (track, SubtitleFormat::Ass, "text/x-ssa; charset=utf-8"),
+        // hls.js and others ask for text segments as of any rendition.
+        _ => return Err(none()),
+    };
+    if let Some(n) = track.strip_prefix("file-") {
+        let sibling = n.parse().ok().and_then(|n: usize| video.sidecars.get(n)).ok_or_else(none)?;
+        let text = sidecar::read(video.id.as_str(), sibling, format).await?;
+        return Text { media_type, bytes: text.into(), keep: Keep::Revalidate }.answer(&headers);
+    }
+    let n = track.parse().map_err(|_| none())?;
+    let title = state.title(&video).await?;
+    let etag = title.etag(&format!("subtitles-{name}"));
+    if let Some(not_modified) = kept(&etag, &headers)? {
+        return Ok(not_modified);
+    }
+    stream(&state, title.subtitles(n, format).await?, media_type)
+}
+
+/// A file within the film (a font): its place in the list of attachments, from 0.
+#[utoipa::path(get, path = "/api/v1/video/{video_id}/attachments/{n}", tag = "video",
+    params(("video_id" = String, Path, description = "Names one playable file"),
+        ("n" = usize, Path, description = "Place in the list, from 0")),
+    responses(
+        (status = 200, description = "Its bytes", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 400, description = "Not a number", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such attachment", body = ProblemJson, content_type = "application/problem+json")))]
+pub(crate) async fn attachment(
+    State(state): State<AppState>,
+    Caught((id, n)): Caught<(String, usize)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let video = state.video(&id)?;
+    let title = state.title(&video).await?;
+    let attachment = title
+        .movie()
+        .attachments
+        .get(n)
+        .ok_or_else(|| Problem::not_found(format!("{}: there is no attachment {n}", video.id)))?;
+    let etag = title.etag(&format!("attachment-{n}"));
+    if let Some(not_modified) = kept(&etag, &headers)? {
+        return Ok(not_modified);
+    }
+    let (_stated, body) = title.attachment(&attachment.name).await?;
+    let mut response = stream(&state, body, attachment_type(&attachment.name))?;
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_DISPOSITION, content_disposition("attachment", &attachment.name));
+    Ok(response)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ProgressiveQuery {
+    /// Second to begin at.
+    t: Option<String>,
+    /// Lines of the picture; only without transcoding for now, so it must be absent.
+    height: Option<String>,
+}
+
+/// One progressive fragmented MP4 from the segment that holds second `t`, for players that know neither HLS nor DASH.
+#[utoipa::path(get, path = "/api/v1/video/{video_id}/stream.mp4", tag = "video",
+    params(("video_id" = String, Path, description = "Names one playable file"), ProgressiveQuery),
+    responses(
+        (status = 200, description = "The film", content_type = "video/mp4", body = Vec<u8>),
+        (status = 400, description = "A parameter that makes no sense", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "No such video", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 422, description = "Cannot be played, and why", body = ProblemJson, content_type = "application/problem+json")))]
+pub(crate) async fn progressive(
+    State(state): State<AppState>,
+    Caught(id): Caught<String>,
+    Params(asked): Params<ProgressiveQuery>,
+) -> Result<Response, Problem> {
+    let from = match asked.t.as_deref() {
+        None => 0.0,
+        Some(text) => text.parse::<f64>().ok().filter(|t| t.is_finite() && *t >= 0.0).ok_or_else(|| {
+            Problem::bad_request(format!("t is \"{}\": not a second of a film", echo(text)))
+        })?,
+    };
+    let video = state.video(&id)?;
+    if let Some(height) = &asked.height {
+        let detail = format!(
+            "height is \"{}\": this server cuts and does not transcode yet, leave it out",
+            echo(height)
+        );
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "transcoding_unavailable", detail));
+    }
+    let _title = state.title(&video).await?;
+    let _ = from;
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_built", "progressive streams are not built yet"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_have_one_spelling() {
+        use SegmentContainer::{Fmp4, Ts};
+        assert_eq!(Piece::parse("stream.m3u8"), Some(Piece::Playlist));
+        assert_eq!(Piece::parse("init.mp4"), Some(Piece::Init));
+        assert_eq!(Piece::parse("0.m4s"), Some(Piece::Segment(0, Fmp4, "video/iso.segment")));
+        assert_eq!(Piece::parse("17.ts"), Some(Piece::Segment(17, Ts, "video/mp2t")));
+        assert_eq!(Piece::parse("3.vtt"), Some(Piece::Text(3)));
+        for name in [
+            "",
+            ".",
+            "m4s",
+            "01.m4s",
+            "+1.m4s",
+            "-1.ts",
+            "4294967296.ts",
+            "x.vtt",
+            "1.mp4",
+            "init.m4s",
+            "1.m4s.ts",
+        ] {
+            assert_eq!(Piece::parse(name), None, "{name}");
+        }
+    }
+}
