@@ -11,7 +11,8 @@ use axum::{
 use bytes::Bytes;
 use library::Video;
 use media::{
-    MasterOptions, MediaError, PlayerCodecs, SegmentBody, SegmentContainer, SubtitleFormat, Title, TitleInfo,
+    CodecList, MasterOptions, MediaError, RenditionId, SegmentBody, SegmentFormat, SegmentIndex,
+    SubtitleFormat, Title, TitleInfo,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -40,7 +41,7 @@ pub(crate) struct PlayerQuery {
 }
 
 impl PlayerQuery {
-    fn codecs(&self) -> Result<Option<PlayerCodecs>, Problem> {
+    fn codecs(&self) -> Result<Option<CodecList>, Problem> {
         let Some(list) = &self.codecs else { return Ok(None) };
         if list.len() > CODECS_BYTES_MAX {
             return Err(Problem::bad_request(format!(
@@ -48,19 +49,13 @@ impl PlayerQuery {
                 list.len()
             )));
         }
-        let codecs = list.split(',').map(str::trim).filter(|c| !c.is_empty()).map(str::to_owned).collect();
-        Ok(Some(PlayerCodecs(codecs)))
+        Ok(Some(CodecList::parse(list)))
     }
 
-    fn container(&self) -> Result<SegmentContainer, Problem> {
-        match self.container.as_deref() {
-            None | Some("fmp4") => Ok(SegmentContainer::Fmp4),
-            Some("ts") => Ok(SegmentContainer::Ts),
-            Some(other) => Err(Problem::bad_request(format!(
-                "container is \"{}\": neither \"fmp4\" nor \"ts\"",
-                echo(other)
-            ))),
-        }
+    fn format(&self) -> Result<SegmentFormat, Problem> {
+        self.container
+            .as_deref()
+            .map_or(Ok(SegmentFormat::Fmp4), |name| name.parse().map_err(Problem::bad_request))
     }
 }
 
@@ -239,7 +234,7 @@ pub(crate) async fn master(
     Params(player): Params<PlayerQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let options = MasterOptions { codecs: player.codecs()?, container: player.container()? };
+    let options = MasterOptions { codecs: player.codecs()?, format: player.format()? };
     let title = state.title(&*state.video(&id)?).await?;
     playlist_answer(PLAYLIST, title.master(&options)?.into(), &headers)
 }
@@ -254,10 +249,12 @@ pub(crate) async fn master(
 pub(crate) async fn dash(
     State(state): State<AppState>,
     Caught(id): Caught<String>,
+    Params(player): Params<PlayerQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let options = MasterOptions { codecs: player.codecs()?, format: SegmentFormat::Fmp4 };
     let title = state.title(&*state.video(&id)?).await?;
-    playlist_answer("application/dash+xml", title.dash()?, &headers)
+    playlist_answer("application/dash+xml", title.dash(&options)?, &headers)
 }
 
 fn playlist_answer(media_type: &'static str, bytes: Bytes, headers: &HeaderMap) -> Result<Response, Problem> {
@@ -269,8 +266,8 @@ fn playlist_answer(media_type: &'static str, bytes: Bytes, headers: &HeaderMap) 
 enum Piece {
     Playlist,
     Init,
-    Segment(u32, SegmentContainer, &'static str),
-    Text(u32),
+    Segment(SegmentIndex, SegmentFormat, &'static str),
+    Text(SegmentIndex),
 }
 
 impl Piece {
@@ -278,13 +275,13 @@ impl Piece {
         let number = |digits: &str| {
             let canonical =
                 digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()));
-            digits.parse::<u32>().ok().filter(|_| canonical)
+            digits.parse().ok().filter(|_| canonical).map(SegmentIndex::new)
         };
         match name.rsplit_once('.')? {
             ("stream", "m3u8") => Some(Self::Playlist),
             ("init", "mp4") => Some(Self::Init),
-            (k, "m4s") => Some(Self::Segment(number(k)?, SegmentContainer::Fmp4, "video/iso.segment")),
-            (k, "ts") => Some(Self::Segment(number(k)?, SegmentContainer::Ts, "video/mp2t")),
+            (k, "m4s") => Some(Self::Segment(number(k)?, SegmentFormat::Fmp4, "video/iso.segment")),
+            (k, "ts") => Some(Self::Segment(number(k)?, SegmentFormat::Ts, "video/mp2t")),
             (k, "vtt") => Some(Self::Text(number(k)?)),
             _ => None,
         }
@@ -312,16 +309,19 @@ pub(crate) async fn rendition(
     Params(player): Params<PlayerQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let container = player.container()?;
+    let format = player.format()?;
     let video = state.video(&id)?;
+    let rendition: RenditionId = rendition.parse().map_err(|_| {
+        Problem::not_found(format!("{}: there is no rendition \"{}\"", video.id, echo(&rendition)))
+    })?;
     let piece = Piece::parse(&name).ok_or_else(|| {
-        Problem::not_found(format!("there is no \"{}/{}\" of a video", echo(&rendition), echo(&name)))
+        Problem::not_found(format!("{}: there is no \"{}\" of {rendition}", video.id, echo(&name)))
     })?;
     let title = state.title(&video).await?;
     match piece {
-        Piece::Playlist => playlist_answer(PLAYLIST, title.playlist(&rendition, container)?, &headers),
+        Piece::Playlist => playlist_answer(PLAYLIST, title.playlist(rendition, format)?, &headers),
         Piece::Init => {
-            let bytes = title.init(&rendition)?;
+            let bytes = title.init(rendition)?;
             let etag = title.etag(&format!("{rendition}-init"));
             let mut response = match kept(&etag, &headers)? {
                 Some(not_modified) => return Ok(not_modified),
@@ -331,42 +331,41 @@ pub(crate) async fn rendition(
             *response.body_mut() = Body::from(bytes);
             Ok(response)
         }
-        Piece::Segment(index, container, media_type) => {
-            let asked = Segment { title: &title, rendition: &rendition, index, container, media_type };
+        Piece::Segment(index, format, media_type) => {
+            let asked = AskedSegment { title: &title, rendition, index, format, media_type };
             asked.answer(&state, &headers).await
         }
         Piece::Text(index) => {
-            let asked =
-                Segment { title: &title, rendition: &rendition, index, container, media_type: "text/vtt" };
+            let asked = AskedSegment { title: &title, rendition, index, format, media_type: "text/vtt" };
             asked.answer(&state, &headers).await
         }
     }
 }
 
-struct Segment<'a> {
+struct AskedSegment<'a> {
     title: &'a Arc<Title>,
-    rendition: &'a str,
-    index: u32,
-    container: SegmentContainer,
+    rendition: RenditionId,
+    index: SegmentIndex,
+    format: SegmentFormat,
     media_type: &'static str,
 }
 
-impl Segment<'_> {
+impl AskedSegment<'_> {
     async fn answer(&self, state: &AppState, headers: &HeaderMap) -> Result<Response, Problem> {
-        let is_text = self.rendition.starts_with("subtitles-");
+        let is_text = matches!(self.rendition, RenditionId::Subtitles(_));
         if is_text != (self.media_type == "text/vtt") {
             return Err(Problem::not_found(format!(
                 "{}: {} has no segments of that form",
                 self.title.video_id(),
-                echo(self.rendition)
+                self.rendition
             )));
         }
         // A client that has it is told so before anything is made.
-        let etag = self.title.segment_etag(self.rendition, self.index, self.container)?;
+        let etag = self.title.segment_etag(self.rendition, self.index, self.format)?;
         if let Some(not_modified) = kept(&etag, headers)? {
             return Ok(not_modified);
         }
-        let segment = self.title.segment(self.rendition, self.index, self.container).await?;
+        let segment = self.title.segment(self.rendition, self.index, self.format).await?;
         let kind = if is_text { "text/vtt; charset=utf-8" } else { self.media_type };
         stream(state, segment, kind)
     }
@@ -525,12 +524,15 @@ mod tests {
 
     #[test]
     fn pieces_have_one_spelling() {
-        use SegmentContainer::{Fmp4, Ts};
+        use SegmentFormat::{Fmp4, Ts};
         assert_eq!(Piece::parse("stream.m3u8"), Some(Piece::Playlist));
         assert_eq!(Piece::parse("init.mp4"), Some(Piece::Init));
-        assert_eq!(Piece::parse("0.m4s"), Some(Piece::Segment(0, Fmp4, "video/iso.segment")));
-        assert_eq!(Piece::parse("17.ts"), Some(Piece::Segment(17, Ts, "video/mp2t")));
-        assert_eq!(Piece::parse("3.vtt"), Some(Piece::Text(3)));
+        assert_eq!(
+            Piece::parse("0.m4s"),
+            Some(Piece::Segment(SegmentIndex::new(0), Fmp4, "video/iso.segment"))
+        );
+        assert_eq!(Piece::parse("17.ts"), Some(Piece::Segment(SegmentIndex::new(17), Ts, "video/mp2t")));
+        assert_eq!(Piece::parse("3.vtt"), Some(Piece::Text(SegmentIndex::new(3))));
         for name in [
             "",
             ".",

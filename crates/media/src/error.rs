@@ -120,7 +120,9 @@ impl MediaError {
             ContainerError::Malformed { .. } => NotPlayableReason::Malformed,
             ContainerError::Limit { .. } => NotPlayableReason::Limit,
             ContainerError::Truncated { .. } => NotPlayableReason::Truncated,
-            ContainerError::Unsupported { .. } => NotPlayableReason::Unsupported,
+            ContainerError::Unsupported { .. } | ContainerError::CannotCarry { .. } => {
+                NotPlayableReason::Unsupported
+            }
             ContainerError::UnknownContainer(_) => NotPlayableReason::UnknownContainer,
         };
         Self::NotPlayable { title: title.to_owned(), reason, detail: error.to_string() }

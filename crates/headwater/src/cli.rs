@@ -1,0 +1,151 @@
+//! The command line, as `clap` sees it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{FlagValue, Raw};
+
+/// What `--version` adds: there is no FFmpeg in here, so none of its licence either.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (not linked with FFmpeg: cuts, does not transcode; MIT OR Apache-2.0)"
+);
+
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version = VERSION, about = "Streams a folder of films to every player in the house: starts at once, seeks at once")]
+#[command(subcommand_required = true, arg_required_else_help = true, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What is logged to stderr (error, warn, info, debug, trace, or by module) [default: info; RUST_LOG]
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// The configuration file [default: ~/.config/headwater/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the films of some folders
+    Serve(Box<ServeArgs>),
+    /// Say what is in a film and how it would be cut
+    Inspect(InspectArgs),
+    /// The configuration: write one, check it, show what is in effect
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make a small film, serve it, print what to open
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServeArgs {
+    /// Port to listen on; 0 takes any free one [default: 8080]
+    #[arg(short, long)]
+    port: Option<String>,
+    /// Address to listen on [default: 127.0.0.1]. Another than loopback needs server.allow_unauthenticated = true
+    #[arg(short = 'H', long)]
+    host: Option<String>,
+    /// A folder with films; repeat for more
+    #[arg(short, long = "target-path", value_name = "DIR")]
+    target_path: Vec<PathBuf>,
+    /// The database. Kept as a setting; not opened yet, for accounts and watch state come with a later version
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Keep segments on disk [default: true]
+    #[arg(long, value_name = "true|false")]
+    cache: Option<String>,
+    /// Where to keep them [default: {data-dir}/cache]
+    #[arg(long, value_name = "DIR")]
+    cache_path: Option<PathBuf>,
+    /// How much of the disk they may take [default: 10GiB]
+    #[arg(long, value_name = "SIZE")]
+    cache_limit: Option<String>,
+    /// Where what must last is kept [default: ~/.local/share/headwater]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A film (Matroska, WebM, MP4, MOV)
+    pub(crate) file: String,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write a commented configuration that changes nothing yet
+    Init {
+        /// Replace one that is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Say whether the configuration is right
+    Check(Box<ServeArgs>),
+    /// Every effective value and where it came from
+    Show {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        serve: Box<ServeArgs>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Play and seek through it itself, and exit
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Films or folders to use instead of a made film
+    pub(crate) films: Vec<PathBuf>,
+    /// Port to listen on; 0 takes any free one [default: 8080, or any free one with --check]
+    #[arg(short, long)]
+    pub(crate) port: Option<u16>,
+    /// Where the made film is kept [default: {data_dir}/demo]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+impl Cli {
+    /// The flags of this call that are settings.
+    pub(crate) fn flags(&self) -> Vec<FlagValue> {
+        let mut flags = match &self.command {
+            Command::Serve(serve)
+            | Command::Config(ConfigCommand::Check(serve) | ConfigCommand::Show { serve, .. }) => {
+                serve.flags()
+            }
+            _ => Vec::new(),
+        };
+        flags.extend(self.log.iter().map(|log| ("log.filter", "--log", Raw::Text(log.clone()))));
+        flags
+    }
+}
+
+impl ServeArgs {
+    fn flags(&self) -> Vec<FlagValue> {
+        let text =
+            |key, flag, value: &Option<String>| value.clone().map(|value| (key, flag, Raw::Text(value)));
+        let path = |key, flag, value: &Option<PathBuf>| {
+            text(key, flag, &value.as_ref().map(|p| p.display().to_string()))
+        };
+        let paths = self.target_path.iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
+        [
+            text("server.port", "--port", &self.port),
+            text("server.host", "--host", &self.host),
+            (!paths.is_empty()).then_some(("library.paths", "--target-path", Raw::List(paths))),
+            path("server.db", "--db", &self.db),
+            text("cache.enabled", "--cache", &self.cache),
+            path("cache.path", "--cache-path", &self.cache_path),
+            text("cache.limit", "--cache-limit", &self.cache_limit),
+            path("server.data_dir", "--data-dir", &self.data_dir),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
