@@ -12,7 +12,7 @@ mod inspect;
 mod serve;
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -59,7 +59,11 @@ fn log_to_stderr(settings: &Settings, layers: &Layers) -> Result<(), Failure> {
         let origin = layers.origin("log.filter");
         Failure::Usage(format!("log.filter is \"{}\" ({origin}): {error}", settings.log.escape_debug()))
     })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     Ok(())
 }
 

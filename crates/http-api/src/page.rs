@@ -8,6 +8,7 @@ use axum::{
 use bytes::Bytes;
 
 use crate::{
+    guard::page_policy,
     problem::{Problem, echo},
     text::{Keep, Text},
 };
@@ -48,5 +49,8 @@ fn answer(path: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     };
     // esbuild puts a hash of the content into the names below assets/.
     let keep = if name.starts_with("assets/") { Keep::Forever } else { Keep::Revalidate };
-    Text { media_type, bytes: Bytes::from_static(bytes), keep }.answer(headers)
+    let mut response = Text { media_type, bytes: Bytes::from_static(bytes), keep }.answer(headers)?;
+    let (name, policy) = page_policy();
+    response.headers_mut().insert(name, policy);
+    Ok(response)
 }
