@@ -10,16 +10,23 @@
 #![warn(missing_docs)]
 
 mod body;
+mod budget;
 mod buffers;
+mod cache;
 mod config;
 mod content;
 mod error;
 mod file_source;
 mod info;
+mod job;
+mod key;
+mod layout_stream;
 pub mod limits;
 mod media;
+mod recent;
 mod stats;
 mod title;
+mod workshop;
 
 pub use body::{SegmentBody, SegmentStream};
 pub use config::{CacheConfig, MediaConfig};

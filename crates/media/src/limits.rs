@@ -31,3 +31,22 @@ pub const POOLED_BUFFER_BYTES_MIN: usize = 64 << 10;
 pub const IDLE_BUFFER_BYTES_MAX: usize = 16 << 20;
 /// Files whose content key is remembered.
 pub const REMEMBERED_KEYS_MAX: usize = 16_384;
+/// Small pieces of a segment are put together into chunks of this size.
+pub const CHUNK_BYTES: usize = 256 << 10;
+/// Pieces at least this large are sent as they were read.
+pub const UNCOPIED_BYTES_MIN: usize = 64 << 10;
+/// Of what is read in one go, at most one part in this many may be between what is wanted.
+pub const READ_WASTE_DIVISOR: u64 = 12;
+/// How long a maker waits for memory before its askers are told to come again: under the nine seconds after which
+/// hls.js gives a segment up.
+pub const BUDGET_PATIENCE: Duration = Duration::from_secs(8);
+/// Playheads remembered per rendition of a title: viewers at once.
+pub const PLAYHEADS_MAX: usize = 16;
+/// Bytes of one cached file. Larger segments are streamed from their source.
+pub const CACHED_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Files waiting to be written to the cache; more are not written.
+pub const CACHE_QUEUE_MAX: usize = 256;
+/// Bytes waiting to be written to the cache; more are not written.
+pub const CACHE_QUEUE_BYTES_MAX: u64 = 64 << 20;
+/// Titles found in a cache directory at start. The rest is not believed to be ours and is left alone.
+pub const CACHE_SCAN_TITLES_MAX: usize = 100_000;

@@ -1,5 +1,7 @@
 //! Numbers for `/metrics`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// Counters since start, and gauges of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
@@ -41,4 +43,27 @@ pub struct Stats {
     pub cache_skipped: u64,
     /// Cache files found damaged.
     pub cache_corrupt: u64,
+}
+
+/// What only goes up.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) titles_opened: AtomicU64,
+    pub(crate) titles_closed_idle: AtomicU64,
+    pub(crate) plans_made: AtomicU64,
+    pub(crate) plans_loaded: AtomicU64,
+    pub(crate) segments_made: AtomicU64,
+    pub(crate) segments_shared: AtomicU64,
+    pub(crate) segments_from_memory: AtomicU64,
+    pub(crate) segments_from_cache: AtomicU64,
+    pub(crate) segments_cancelled: AtomicU64,
+    pub(crate) segment_bytes_sent: AtomicU64,
+    pub(crate) cache_evicted: AtomicU64,
+    pub(crate) cache_skipped: AtomicU64,
+    pub(crate) cache_corrupt: AtomicU64,
+}
+
+/// Counts up.
+pub(crate) fn bump(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
 }
