@@ -3,13 +3,14 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::MediaError;
+use crate::{MediaError, Title, layout_stream::LayoutStream, stats::bump, workshop::Asking};
 
 /// A segment: what is known of it before its bytes, and its bytes.
 #[derive(Debug)]
@@ -23,16 +24,33 @@ pub struct SegmentBody {
     pub body: SegmentStream,
 }
 
-/// The bytes of a segment as they become available.
+/// The bytes of a segment as they become available. After an error nothing more comes.
 pub struct SegmentStream {
-    inner: Pin<Box<dyn Stream<Item = Result<Bytes, MediaError>> + Send>>,
+    inner: Inner,
+    /// Keeps the title open while its bytes are on their way.
+    title: Option<Arc<Title>>,
+}
+
+enum Inner {
+    Whole(Option<Bytes>),
+    Shared(Asking),
+    Layout(Box<LayoutStream>),
+    Ended,
 }
 
 impl SegmentStream {
     /// Of bytes that are all here.
     #[must_use]
     pub fn whole(bytes: Bytes) -> Self {
-        Self { inner: Box::pin(Whole(Some(bytes))) }
+        Self { inner: Inner::Whole(Some(bytes)), title: None }
+    }
+
+    pub(crate) fn shared(title: &Arc<Title>, asking: Asking) -> Self {
+        Self { inner: Inner::Shared(asking), title: Some(Arc::clone(title)) }
+    }
+
+    pub(crate) fn layout(title: &Arc<Title>, layout: LayoutStream) -> Self {
+        Self { inner: Inner::Layout(Box::new(layout)), title: Some(Arc::clone(title)) }
     }
 }
 
@@ -40,22 +58,43 @@ impl Stream for SegmentStream {
     type Item = Result<Bytes, MediaError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.inner.as_mut().poll_next(cx)
+        let this = &mut *self;
+        let title = this.title.as_deref();
+        let next = match &mut this.inner {
+            Inner::Whole(bytes) => Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(Ok)),
+            Inner::Shared(asking) => asking.poll_chunk(cx),
+            Inner::Layout(layout) => layout.poll_chunk(cx).map(|next| {
+                next.map(|r| r.map_err(|e| MediaError::from_source(title.map_or("", Title::video_id), e)))
+            }),
+            Inner::Ended => Poll::Ready(None),
+        };
+        match &next {
+            Poll::Ready(Some(Ok(bytes))) => {
+                if let Some(title) = title {
+                    bump(&title.counters().segment_bytes_sent, bytes.len() as u64);
+                }
+            }
+            Poll::Ready(end) => {
+                if let (Some(title), Some(Err(error))) = (title, end) {
+                    title.noticed(error);
+                }
+                this.inner = Inner::Ended;
+                this.title = None;
+            }
+            Poll::Pending => {}
+        }
+        next
     }
 }
 
 impl fmt::Debug for SegmentStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SegmentStream")
-    }
-}
-
-struct Whole(Option<Bytes>);
-
-impl Stream for Whole {
-    type Item = Result<Bytes, MediaError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(self.0.take().map(Ok))
+        let kind = match self.inner {
+            Inner::Whole(_) => "whole",
+            Inner::Shared(_) => "shared",
+            Inner::Layout(_) => "layout",
+            Inner::Ended => "ended",
+        };
+        write!(f, "SegmentStream({kind})")
     }
 }

@@ -1,5 +1,7 @@
 //! A title described for `GET /video/{id}`.
 
+use container::{Timescale, Track, TrackKind};
+use packager::{CodecList, Delivery, Planned, RenditionId, SegmentFormat, SegmentPlan};
 use serde::Serialize;
 
 /// Everything that is told of a title. The surface adds `file`.
@@ -23,6 +25,8 @@ pub struct TitleInfo {
     pub keyframes: KeyframeInfo,
     /// What can be asked for.
     pub renditions: Vec<RenditionInfo>,
+    /// What is odd about the file, for people.
+    pub warnings: Vec<String>,
     /// What a player should ask for, and why.
     pub decision: Decision,
 }
@@ -92,6 +96,14 @@ pub struct AttachmentInfo {
 /// What the index says of keyframes.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyframeInfo {
+    /// Random access points that the index names.
+    pub count: u64,
+    /// Longest stretch between two.
+    pub longest_gap_seconds: f64,
+    /// Some begin with pictures that refer to what came before.
+    pub open_gop: bool,
+    /// The index was absent or not believed, and the file was looked through.
+    pub index_rebuilt: bool,
     /// Segments of the video.
     pub segments: usize,
     /// Longest segment, seconds.
@@ -126,6 +138,9 @@ pub struct Decision {
     pub mode: DecisionMode,
     /// Why, for people.
     pub reason: String,
+    /// Which tracks, and what is left out and why.
+    #[serde(flatten)]
+    pub delivery: Delivery,
 }
 
 /// The ways a title can be delivered.
@@ -141,4 +156,158 @@ pub enum DecisionMode {
     CutVideoOnly,
     /// Nothing this player can decode.
     Refused,
+}
+
+/// Everything that is told of a title.
+pub(crate) fn describe(planned: &Planned, codecs: Option<&CodecList>) -> TitleInfo {
+    let movie = &planned.movie;
+    let seconds = |ns: u64| Timescale::MICROS.seconds(i64::try_from(ns / 1_000).unwrap_or(i64::MAX));
+    let names = rendition_names(planned);
+    let tracks = movie.tracks.iter().enumerate();
+    TitleInfo {
+        size: movie.len,
+        format: movie.format,
+        title: movie.title.clone(),
+        duration: planned.plan.duration_seconds(),
+        tracks: tracks
+            .map(|(n, t)| track_info(n, t, names.iter().find(|(_, track)| *track == n).map(|(r, _)| *r)))
+            .collect(),
+        chapters: movie
+            .chapters
+            .iter()
+            .map(|c| ChapterInfo {
+                start: seconds(c.start_ns),
+                end: c.end_ns.map(seconds),
+                title: c.title.clone(),
+            })
+            .collect(),
+        attachments: movie
+            .attachments
+            .iter()
+            .map(|a| AttachmentInfo {
+                name: a.name.clone(),
+                media_type: a.media_type.clone(),
+                size: a.bytes.len(),
+            })
+            .collect(),
+        keyframes: keyframes(planned),
+        renditions: renditions(planned, &names),
+        warnings: planned.plan.warnings.clone(),
+        decision: decide(planned, codecs),
+    }
+}
+
+/// How a title is delivered to a player that decodes `codecs`.
+pub(crate) fn decide(planned: &Planned, codecs: Option<&CodecList>) -> Decision {
+    let delivery = Delivery::decide(planned, SegmentFormat::Fmp4, codecs);
+    let has_audio = planned.of_kind(TrackKind::Audio).next().is_some();
+    let mode =
+        match (delivery.is_playable(), delivery.video.is_some() && has_audio && delivery.audio.is_empty()) {
+            (false, _) => DecisionMode::Refused,
+            (true, true) => DecisionMode::CutVideoOnly,
+            (true, false) => DecisionMode::Cut,
+        };
+    Decision { mode, reason: delivery.reason(), delivery }
+}
+
+/// The renditions of a title with the tracks they show. `source` of an audio-only file is its default audio, which has
+/// its own name too.
+fn rendition_names(planned: &Planned) -> Vec<(RenditionId, usize)> {
+    let count = |kind| planned.of_kind(kind).count();
+    let audio = (0..count(TrackKind::Audio)).map(RenditionId::Audio);
+    let subtitles = (0..count(TrackKind::Subtitle)).map(RenditionId::Subtitles);
+    let all = [RenditionId::Source].into_iter().chain(audio).chain(subtitles).chain([RenditionId::IFrames]);
+    all.filter_map(|r| Some((r, planned.rendition_track(r).ok()?))).collect()
+}
+
+fn track_info(index: usize, track: &Track, rendition: Option<RenditionId>) -> TrackInfo {
+    let video = track.video.as_ref();
+    let audio = track.audio.as_ref();
+    TrackInfo {
+        index,
+        kind: track.kind,
+        codec: track.codec.name().to_owned(),
+        codec_string: track.codec.rfc6381(),
+        language: track.language.clone(),
+        name: track.name.clone(),
+        flags: track.flags,
+        width: video.map(|v| v.width),
+        height: video.map(|v| v.height),
+        frame_rate: video
+            .and_then(|v| v.frame_rate)
+            .filter(|r| r.den > 0)
+            .map(|r| f64::from(r.num) / f64::from(r.den)),
+        dynamic_range: video.map(|v| match v.color.map(|c| c.transfer) {
+            Some(16) => "pq",
+            Some(18) => "hlg",
+            _ => "sdr",
+        }),
+        sample_rate: audio.map(|a| a.sample_rate),
+        channels: audio.map(|a| a.channels),
+        rendition: rendition.map(|r| r.to_string()),
+    }
+}
+
+fn keyframes(planned: &Planned) -> KeyframeInfo {
+    let facts = &planned.plan.keyframes;
+    let reference = planned.plan.track(planned.plan.reference);
+    let lengths = reference.map_or_else(Vec::new, |track| {
+        let length = |s: &SegmentPlan| track.timescale.seconds(i64::try_from(s.duration).unwrap_or(i64::MAX));
+        track.segments.iter().map(length).collect()
+    });
+    let count = u32::try_from(lengths.len()).unwrap_or(u32::MAX);
+    KeyframeInfo {
+        count: facts.count,
+        longest_gap_seconds: Timescale::MILLIS
+            .seconds(i64::try_from(facts.longest_gap_ms).unwrap_or(i64::MAX)),
+        open_gop: facts.open_gop,
+        index_rebuilt: facts.index_rebuilt,
+        segments: lengths.len(),
+        segment_seconds_max: lengths.iter().copied().fold(0.0, f64::max),
+        segment_seconds_mean: lengths.iter().sum::<f64>() / f64::from(count.max(1)),
+        independent: planned.plan.independent(),
+    }
+}
+
+fn renditions(planned: &Planned, names: &[(RenditionId, usize)]) -> Vec<RenditionInfo> {
+    let formats = [("fmp4", SegmentFormat::Fmp4), ("ts", SegmentFormat::Ts)];
+    let carried = formats.map(|(name, format)| (name, Delivery::decide(planned, format, None)));
+    let carries = |delivery: &Delivery, rendition: RenditionId| match rendition {
+        RenditionId::Source | RenditionId::IFrames => delivery.is_playable(),
+        RenditionId::Audio(n) => delivery.audio.contains(&n),
+        RenditionId::Subtitles(n) => delivery.subtitles.contains(&n),
+    };
+    names
+        .iter()
+        .filter_map(|(rendition, track)| {
+            let (peak, average) = bits_per_second(planned, *rendition);
+            let track = planned.movie.tracks.get(*track)?;
+            let containers: Vec<_> =
+                carried.iter().filter(|(_, d)| carries(d, *rendition)).map(|(name, _)| *name).collect();
+            (!containers.is_empty()).then(|| RenditionInfo {
+                name: rendition.to_string(),
+                kind: track.kind,
+                codecs: track.codec.rfc6381(),
+                bandwidth_peak: peak,
+                bandwidth_average: average,
+                containers,
+            })
+        })
+        .collect()
+}
+
+/// Of the densest segment, and over all. An estimate for Matroska; of the I-frames nothing is known beforehand.
+fn bits_per_second(planned: &Planned, rendition: RenditionId) -> (u64, u64) {
+    let Ok(track) = planned.rendition_track(rendition) else { return (0, 0) };
+    let Some(plan) = planned.plan.track(track).filter(|_| rendition != RenditionId::IFrames) else {
+        return (0, 0);
+    };
+    let timescale = u128::from(plan.timescale.get());
+    let rate = |bytes: u128, ticks: u128| {
+        u64::try_from((bytes * 8 * timescale).div_ceil(ticks.max(1))).unwrap_or(u64::MAX)
+    };
+    let each = plan.segments.iter().map(|s| (u128::from(s.payload_bytes), u128::from(s.duration)));
+    let total = each.clone().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let average = rate(total.0, total.1);
+    (each.map(|(bytes, ticks)| rate(bytes, ticks)).max().unwrap_or(0).max(average), average)
 }

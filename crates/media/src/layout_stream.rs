@@ -206,6 +206,7 @@ impl Chunk {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers of a test")]
 mod tests {
     use std::future::poll_fn;
 

@@ -50,3 +50,13 @@ pub const CACHE_QUEUE_MAX: usize = 256;
 pub const CACHE_QUEUE_BYTES_MAX: u64 = 64 << 20;
 /// Titles found in a cache directory at start. The rest is not believed to be ours and is left alone.
 pub const CACHE_SCAN_TITLES_MAX: usize = 100_000;
+/// The most payload muxed in place; more is handed to a thread that may take its time.
+pub const INLINE_MUX_BYTES_MAX: u64 = 4 << 20;
+/// Memory set aside for making a subtitle file: a stretch of the file being looked through, and its text.
+pub const SUBTITLE_MEMORY_BYTES: u64 = 10 << 20;
+/// Layouts of segments kept per title: what a few viewers ask for again (a header costs about 2 KiB).
+pub const LAYOUTS_MAX: usize = 64;
+/// Segments after the one asked for that a source is told of.
+pub const HINTED_SEGMENTS: u32 = 3;
+/// Bytes of a kept plan: a day of film with forty tracks takes about 20 MiB.
+pub const PLAN_BYTES_MAX: usize = 32 << 20;

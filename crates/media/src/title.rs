@@ -1,13 +1,37 @@
-//! One film, open.
+//! One film, open: what is told of it, and its segments.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
 
+use byte_source::{ByteRange, ByteSource, ReadHint};
 use bytes::Bytes;
 use container::Movie;
+use packager::{
+    CodecList, Layout, Part, Plan, Planned, RenditionId, SegmentFormat, SegmentIndex, SegmentPlan, dash,
+    init_segment,
+    plan::PLAN_VERSION,
+    playlist::{self, MasterOptions},
+    subtitles::SubtitleForm,
+};
+use tokio::sync::OnceCell;
 
-use packager::{CodecList, RenditionId, SegmentFormat, SegmentIndex, playlist::MasterOptions};
-
-use crate::{Decision, MediaError, SegmentBody, TitleInfo};
+use crate::{
+    ContentKey, Decision, FileIdentity, MediaError, SegmentBody, SegmentStream, TitleInfo,
+    cache::BYTES_VERSION,
+    info,
+    key::{Form, SegmentKey},
+    layout_stream::LayoutStream,
+    limits::{ATTACHMENT_BYTES_MAX, HINTED_SEGMENTS, LAYOUTS_MAX},
+    making::{self, Material, Route, told},
+    stats::{Counters, bump},
+    workshop::Workshop,
+};
 
 /// The forms a whole subtitle track is sent in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,76 +43,170 @@ pub enum SubtitleFormat {
 }
 
 /// One film, open and planned.
-#[derive(Debug)]
 pub struct Title {
-    video_id: String,
-    movie: Movie,
+    video_id: Arc<str>,
+    content: ContentKey,
+    source: Arc<dyn ByteSource>,
+    /// The file it was opened from; `None` if its bytes come from elsewhere.
+    file: Option<FileIdentity>,
+    planned: Planned,
+    workshop: Arc<Workshop>,
+    playlists: Mutex<HashMap<(RenditionId, SegmentFormat), Bytes>>,
+    inits: Mutex<HashMap<RenditionId, Bytes>>,
+    layouts: Mutex<Layouts>,
+    /// The file is not what it was: to be opened anew.
+    stale: AtomicBool,
+    /// Milliseconds of the clock of [`Media`](crate::Media).
+    pub(crate) used_ms: AtomicU64,
+    pub(crate) checked_ms: AtomicU64,
+}
+
+type SharedLayout = Arc<OnceCell<Arc<Layout>>>;
+
+/// Layouts lately asked for, the oldest first; few.
+#[derive(Default)]
+struct Layouts(Vec<((RenditionId, SegmentIndex), SharedLayout)>);
+
+impl Layouts {
+    fn get(&mut self, key: (RenditionId, SegmentIndex)) -> SharedLayout {
+        let layout = match self.0.iter().rposition(|(k, _)| *k == key) {
+            Some(at) => self.0.remove(at).1,
+            None => SharedLayout::default(),
+        };
+        if self.0.len() >= LAYOUTS_MAX {
+            self.0.remove(0);
+        }
+        self.0.push((key, Arc::clone(&layout)));
+        layout
+    }
 }
 
 impl Title {
+    pub(crate) fn new(
+        video_id: Arc<str>,
+        content: ContentKey,
+        source: Arc<dyn ByteSource>,
+        file: Option<FileIdentity>,
+        planned: Planned,
+        workshop: Arc<Workshop>,
+    ) -> Self {
+        if let Some(disk) = &workshop.disk {
+            disk.watch(&content, true);
+        }
+        Self {
+            video_id,
+            content,
+            source,
+            file,
+            planned,
+            workshop,
+            playlists: Mutex::default(),
+            inits: Mutex::default(),
+            layouts: Mutex::default(),
+            stale: AtomicBool::new(false),
+            used_ms: AtomicU64::new(0),
+            checked_ms: AtomicU64::new(0),
+        }
+    }
+
     /// Its id.
     #[must_use]
     pub fn video_id(&self) -> &str {
         &self.video_id
     }
 
+    /// The name of what is in it.
+    #[must_use]
+    pub fn content(&self) -> &ContentKey {
+        &self.content
+    }
+
     /// What is in the file.
     #[must_use]
     pub fn movie(&self) -> &Movie {
-        &self.movie
+        &self.planned.movie
     }
 
-    /// Everything that is told of it, with the decision for a player that can decode `codecs`.
+    /// Where its segments begin and end.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.planned.plan
+    }
+
+    /// The file it was opened from.
+    pub(crate) fn file(&self) -> Option<FileIdentity> {
+        self.file
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.workshop.counters
+    }
+
+    /// Whether its file was seen to have changed.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// Looks at an error for what it says about the title.
+    pub(crate) fn noticed(&self, error: &MediaError) {
+        if matches!(error, MediaError::Changed { .. }) {
+            self.stale.store(true, Ordering::Release);
+        }
+    }
+
+    /// Everything that is told of it, with the decision for a player that can decode `codecs` (`None`: anything).
     ///
     /// # Errors
-    /// [`MediaError::Internal`] only.
-    pub fn info(&self, _codecs: Option<&CodecList>) -> Result<TitleInfo, MediaError> {
-        Err(self.not_built())
+    /// None at present.
+    pub fn info(&self, codecs: Option<&CodecList>) -> Result<TitleInfo, MediaError> {
+        Ok(info::describe(&self.planned, codecs))
     }
 
     /// How it would be delivered to a player that can decode `codecs`.
     #[must_use]
-    pub fn decide(&self, _codecs: Option<&CodecList>) -> Decision {
-        Decision { mode: crate::DecisionMode::Cut, reason: "not built yet".to_owned() }
+    pub fn decide(&self, codecs: Option<&CodecList>) -> Decision {
+        info::decide(&self.planned, codecs)
     }
 
     /// The multivariant playlist. Paths in it are relative to `master.m3u8`.
     ///
     /// # Errors
     /// [`MediaError::NotPlayable`] when nothing is left that this player can decode.
-    pub fn master(&self, _options: &MasterOptions) -> Result<String, MediaError> {
-        Err(self.not_built())
+    pub fn master(&self, options: &MasterOptions) -> Result<String, MediaError> {
+        playlist::multivariant(&self.planned, options).map_err(|e| self.told(e))
     }
 
     /// The media playlist of a rendition (`source`, `audio-0`, `subtitles-0`, `iframes`).
     ///
     /// # Errors
-    /// [`MediaError::NotFound`] for a rendition this title does not have in that container.
-    pub fn playlist(&self, _rendition: RenditionId, _format: SegmentFormat) -> Result<Bytes, MediaError> {
-        Err(self.not_built())
+    /// [`MediaError::NotFound`] for a rendition this title does not have.
+    pub fn playlist(&self, rendition: RenditionId, format: SegmentFormat) -> Result<Bytes, MediaError> {
+        kept(&self.playlists, (rendition, format), || {
+            playlist::media(&self.planned, rendition, format).map(Bytes::from).map_err(|e| self.told(e))
+        })
     }
 
     /// The MPEG-DASH manifest.
     ///
     /// # Errors
     /// [`MediaError::NotPlayable`] when there is nothing to list.
-    pub fn dash(&self, _options: &MasterOptions) -> Result<Bytes, MediaError> {
-        Err(self.not_built())
+    pub fn dash(&self, options: &MasterOptions) -> Result<Bytes, MediaError> {
+        dash::manifest(&self.planned, options).map(Bytes::from).map_err(|e| self.told(e))
     }
 
     /// The init segment of a rendition.
     ///
     /// # Errors
     /// [`MediaError::NotFound`].
-    pub fn init(&self, _rendition: RenditionId) -> Result<Bytes, MediaError> {
-        Err(self.not_built())
+    pub fn init(&self, rendition: RenditionId) -> Result<Bytes, MediaError> {
+        kept(&self.inits, rendition, || init_segment(&self.planned, rendition).map_err(|e| self.told(e)))
     }
 
     /// A strong entity tag, quotes included, for what belongs to the title as a whole (playlists, init segments):
-    /// changes with the content, the plan's version and `what`.
+    /// changes with the content, with what would be made of it, and with `what`, which is of `[a-z0-9.-]`.
     #[must_use]
     pub fn etag(&self, what: &str) -> String {
-        format!("\"{what}\"")
+        format!("\"{}-{PLAN_VERSION}.{BYTES_VERSION}-{what}\"", self.content)
     }
 
     /// The entity tag of a segment, without making it: for conditional requests. Quotes included.
@@ -97,14 +215,23 @@ impl Title {
     /// [`MediaError::NotFound`].
     pub fn segment_etag(
         &self,
-        _rendition: RenditionId,
-        _index: SegmentIndex,
-        _format: SegmentFormat,
+        rendition: RenditionId,
+        index: SegmentIndex,
+        format: SegmentFormat,
     ) -> Result<String, MediaError> {
-        Err(self.not_built())
+        self.planned.segment(rendition, index).map_err(|e| self.told(e))?;
+        Ok(self.tag_of(&self.key(rendition, Form::of(rendition, format), index.get())))
     }
 
-    /// A segment: `index` counts from 0 as in the playlist. For `subtitles-{n}` it is WebVTT, mapped for the container.
+    fn tag_of(&self, key: &SegmentKey) -> String {
+        self.etag(&format!("{}-{}", key.rendition, key.file_name()))
+    }
+
+    fn key(&self, rendition: RenditionId, form: Form, index: u32) -> SegmentKey {
+        SegmentKey { content: self.content.clone(), rendition, form, index }
+    }
+
+    /// A segment: `index` counts from 0 as in the playlist. For `subtitles-{n}` it is WebVTT, mapped for the format.
     ///
     /// # Errors
     /// [`MediaError::NotFound`], or why its first bytes could not be had; later errors come through the stream.
@@ -113,40 +240,206 @@ impl Title {
     /// Safe: the demand is withdrawn.
     pub async fn segment(
         self: &Arc<Self>,
-        _rendition: RenditionId,
-        _index: SegmentIndex,
-        _format: SegmentFormat,
+        rendition: RenditionId,
+        index: SegmentIndex,
+        format: SegmentFormat,
     ) -> Result<SegmentBody, MediaError> {
-        Err(self.not_built())
+        let segment = *self.planned.segment(rendition, index).map_err(|e| self.told(e))?;
+        let form = Form::of(rendition, format);
+        let key = self.key(rendition, form, index.get());
+        if let Some(disk) = &self.workshop.disk {
+            disk.playhead(&key);
+        }
+        self.hint(rendition, index);
+        let answer = match making::route(&self.planned, form, &segment) {
+            Route::Layout => self.streamed(&key, index).await,
+            Route::Shared(cost) => {
+                let material = self.material();
+                match rendition {
+                    RenditionId::Subtitles(n) => {
+                        let form = SubtitleForm::Segment(index, format);
+                        self.workshop
+                            .ask(&self.video_id, key.clone(), cost, material.subtitles(n, form))
+                            .await
+                    }
+                    _ => {
+                        let make = material.segment(rendition, index, format);
+                        self.workshop.ask(&self.video_id, key.clone(), cost, make).await
+                    }
+                }
+                .map(|asking| SegmentBody {
+                    len: asking.len(),
+                    etag: self.tag_of(&key),
+                    body: SegmentStream::shared(self, asking),
+                })
+            }
+        };
+        answer.inspect_err(|e| self.noticed(e))
     }
 
-    /// A whole subtitle track (`n` counts subtitle tracks from 0), read from the file as it streams.
+    async fn streamed(
+        self: &Arc<Self>,
+        key: &SegmentKey,
+        index: SegmentIndex,
+    ) -> Result<SegmentBody, MediaError> {
+        let cell = self.layouts.lock().unwrap_or_else(PoisonError::into_inner).get((key.rendition, index));
+        let layout = cell
+            .get_or_try_init(|| async {
+                let made =
+                    making::layout(&self.video_id, &*self.source, &self.planned, key.rendition, index).await;
+                bump(&self.workshop.counters.segments_made, 1);
+                made.map(Arc::new)
+            })
+            .await?;
+        let stream = LayoutStream::new(Arc::clone(&self.source), Arc::clone(layout));
+        Ok(SegmentBody {
+            len: Some(layout.len),
+            etag: self.tag_of(key),
+            body: SegmentStream::layout(self, stream),
+        })
+    }
+
+    /// Says which bytes will be wanted: this segment's now, the following ones' when their turn comes.
+    fn hint(&self, rendition: RenditionId, index: SegmentIndex) {
+        // The page cache of a disk reads ahead by itself.
+        if self.file.is_some() {
+            return;
+        }
+        let Ok(segments) = self.planned.segments(rendition) else { return };
+        let Ok(track) = self.planned.rendition_track(rendition) else { return };
+        let Some(timescale) = self.planned.plan.track(track).map(|t| t.timescale) else { return };
+        let seconds = |s: &SegmentPlan| timescale.seconds(i64::try_from(s.duration).unwrap_or(i64::MAX));
+        let mut deadline = 0.0;
+        for n in index.get()..=index.get().saturating_add(HINTED_SEGMENTS) {
+            let index = SegmentIndex::new(n);
+            let Some(segment) = segments.get(index.as_usize()) else { return };
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "milliseconds of a few segments; a cast of a float saturates"
+            )]
+            let deadline_ms = (deadline * 1_000.0) as u32;
+            for range in self.planned.byte_ranges(rendition, index).unwrap_or_default() {
+                self.source.hint(ReadHint { range, deadline_ms });
+            }
+            deadline += seconds(segment);
+        }
+    }
+
+    /// A whole subtitle track (`n` counts subtitle tracks from 0). In Matroska this looks through the whole file.
     ///
     /// # Errors
-    /// [`MediaError::NotFound`] for no such track, [`MediaError::BadRequest`] for a form it cannot be given in.
+    /// [`MediaError::NotFound`] for no such track, [`MediaError::NotPlayable`] for a form it cannot be given in.
     ///
     /// # Cancel safety
     /// Safe.
     pub async fn subtitles(
         self: &Arc<Self>,
-        _n: usize,
-        _form: SubtitleFormat,
+        n: usize,
+        format: SubtitleFormat,
     ) -> Result<SegmentBody, MediaError> {
-        Err(self.not_built())
+        let rendition = RenditionId::Subtitles(n);
+        let segment = *self.planned.segment(rendition, SegmentIndex::new(0)).map_err(|e| self.told(e))?;
+        let (kind, form) = match format {
+            SubtitleFormat::Vtt => (Form::WholeVtt, SubtitleForm::WholeVtt),
+            SubtitleFormat::Ass => (Form::WholeAss, SubtitleForm::WholeAss),
+        };
+        let Route::Shared(cost) = making::route(&self.planned, kind, &segment) else {
+            return Err(MediaError::Internal {
+                title: self.video_id.to_string(),
+                detail: "subtitles do not lie in the file as they are sent".to_owned(),
+            });
+        };
+        let key = self.key(rendition, kind, 0);
+        let make = self.material().subtitles(n, form);
+        let asking = self
+            .workshop
+            .ask(&self.video_id, key.clone(), cost, make)
+            .await
+            .inspect_err(|e| self.noticed(e))?;
+        Ok(SegmentBody {
+            len: asking.len(),
+            etag: self.tag_of(&key),
+            body: SegmentStream::shared(self, asking),
+        })
     }
 
     /// A file within the file, by name, with its media type as stated (hostile: the surface decides what to send).
     ///
     /// # Errors
-    /// [`MediaError::NotFound`].
+    /// [`MediaError::NotFound`]; [`MediaError::NotPlayable`] if it is larger than [`ATTACHMENT_BYTES_MAX`].
     ///
     /// # Cancel safety
     /// Safe.
-    pub async fn attachment(self: &Arc<Self>, _name: &str) -> Result<(String, SegmentBody), MediaError> {
-        Err(self.not_built())
+    pub async fn attachment(self: &Arc<Self>, name: &str) -> Result<(String, SegmentBody), MediaError> {
+        let found = self.planned.movie.attachments.iter().enumerate().find(|(_, a)| a.name == name);
+        let Some((n, attachment)) = found else {
+            let name: String = name.chars().take(64).collect();
+            return Err(self.not_found(format!("attachment `{name}`")));
+        };
+        let range = attachment.bytes.intersection(ByteRange::new(0, self.source.len()));
+        if range.len() > ATTACHMENT_BYTES_MAX {
+            return Err(MediaError::NotPlayable {
+                title: self.video_id.to_string(),
+                reason: crate::NotPlayableReason::Limit,
+                detail: format!(
+                    "attachment {n} is {} bytes, the limit is {ATTACHMENT_BYTES_MAX}",
+                    range.len()
+                ),
+            });
+        }
+        let layout = Layout { parts: vec![Part::Source(range)], len: range.len() };
+        let stream = LayoutStream::new(Arc::clone(&self.source), Arc::new(layout));
+        let body = SegmentBody {
+            len: Some(range.len()),
+            etag: self.etag(&format!("attachment-{n}")),
+            body: SegmentStream::layout(self, stream),
+        };
+        Ok((attachment.media_type.clone(), body))
     }
 
-    fn not_built(&self) -> MediaError {
-        MediaError::Internal { title: self.video_id.clone(), detail: "not built yet".to_owned() }
+    fn material(&self) -> Material {
+        Material {
+            title: Arc::clone(&self.video_id),
+            source: Arc::clone(&self.source),
+            planned: self.planned.clone(),
+        }
+    }
+
+    fn not_found(&self, what: String) -> MediaError {
+        MediaError::NotFound { title: self.video_id.to_string(), what }
+    }
+
+    fn told(&self, error: packager::PackagerError) -> MediaError {
+        told(&self.video_id, error)
+    }
+}
+
+/// What is made once per title and small.
+fn kept<K: Eq + std::hash::Hash>(
+    map: &Mutex<HashMap<K, Bytes>>,
+    key: K,
+    make: impl FnOnce() -> Result<Bytes, MediaError>,
+) -> Result<Bytes, MediaError> {
+    let lock = || map.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(bytes) = lock().get(&key) {
+        return Ok(bytes.clone());
+    }
+    let bytes = make()?;
+    lock().insert(key, bytes.clone());
+    Ok(bytes)
+}
+
+impl Drop for Title {
+    fn drop(&mut self) {
+        if let Some(disk) = &self.workshop.disk {
+            disk.watch(&self.content, false);
+        }
+    }
+}
+
+impl fmt::Debug for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Title").field("video_id", &self.video_id).field("content", &self.content).finish()
     }
 }

@@ -18,7 +18,8 @@ use crate::{buffers::Buffer, limits::CACHED_FILE_BYTES_MAX};
 const MAGIC: [u8; 4] = *b"HWC1";
 /// Goes up whenever the same plan would give other bytes: what older code made is then made again.
 pub(crate) const BYTES_VERSION: u32 = 1;
-pub(crate) const TRAILER_BYTES: u64 = 20;
+const TRAILER_LEN: usize = 20;
+pub(crate) const TRAILER_BYTES: u64 = TRAILER_LEN as u64;
 
 /// What was found where a file was looked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,12 +30,12 @@ pub(crate) enum Found {
     Damaged(&'static str),
 }
 
-fn trailer(name: &str, chunks: &[Bytes]) -> [u8; TRAILER_BYTES as usize] {
+fn trailer(name: &str, chunks: &[Bytes]) -> [u8; TRAILER_LEN] {
     let mut crc = crc32fast::Hasher::new();
     crc.update(name.as_bytes());
     chunks.iter().for_each(|c| crc.update(c));
     let len: u64 = chunks.iter().map(|c| c.len() as u64).sum();
-    let mut out = [0; TRAILER_BYTES as usize];
+    let mut out = [0; TRAILER_LEN];
     let fields =
         [&MAGIC[..], &BYTES_VERSION.to_be_bytes(), &len.to_be_bytes(), &crc.finalize().to_be_bytes()];
     for (to, from) in out.iter_mut().zip(fields.concat()) {
@@ -117,7 +118,7 @@ mod tests {
         let chunks = [Bytes::from_static(b"hello "), Bytes::from(vec![7; 9_000])];
         assert_eq!(read(&path, "x").unwrap(), Found::Nothing);
         let taken = write(&path, "x", &chunks).unwrap();
-        assert!(taken >= 12_288 && taken % 512 == 0, "{taken}");
+        assert!(taken >= 12_288 && taken.is_multiple_of(512), "{taken}");
         assert_eq!(read(&path, "x").unwrap(), Found::Whole(chunks.concat().into()));
         assert!(matches!(read(&path, "y").unwrap(), Found::Damaged(_)), "another segment's file");
         assert!(write(&path, "x", &chunks).is_err(), "never over another file");
