@@ -25,8 +25,20 @@ pub(crate) fn check(house: &House) -> Vec<String> {
                 complaints.push(format!("{name} names {dependency}, which has no reason in {REASONS}"));
             }
         }
+        for reasoned in reasoned(reasons) {
+            if !house.crates.values().any(|c| c.names.contains(reasoned)) {
+                complaints.push(format!("{REASONS} has a reason for {reasoned}, which no crate names"));
+            }
+        }
     }
     complaints
+}
+
+/// The packages in the first cell of the page's table.
+fn reasoned(page: &str) -> impl Iterator<Item = &str> {
+    page.lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split('|').next())
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
 }
 
 /// The strings of `allow = [...]` in `[licenses]`.
@@ -132,6 +144,16 @@ mod tests {
         let names = ["anyhow".to_owned(), "left-pad".to_owned()].into();
         house.crates.insert("a".into(), Crate { names, ..Crate::default() });
         house.files.push(File { path: REASONS.into(), text: "| `anyhow` | errors |".into() });
-        assert_eq!(check(&house).len(), 1);
+        assert_eq!(
+            check(&house),
+            ["a names left-pad, which has no reason in docs/design/0002-dependencies.md"]
+        );
+    }
+
+    #[test]
+    fn a_reason_for_what_nobody_uses_is_named() {
+        let mut house = House::default();
+        house.files.push(File { path: REASONS.into(), text: "| package | for |\n| `a`, `b` | `c` |".into() });
+        assert_eq!(check(&house).len(), 2);
     }
 }
