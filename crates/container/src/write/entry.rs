@@ -1,13 +1,15 @@
 //! Sample entries (ISO/IEC 14496-12 §8.5.2 and each codec's binding): what a decoder is set up with.
 
+use bytes::Bytes;
+
 use super::boxes::BoxWriter;
-use crate::{AudioInfo, ContainerError, Track, TrackKind, VideoInfo, codec::CodecConfig};
+use crate::{AudioInfo, ContainerError, Track, TrackKind, VideoInfo};
 
 /// One `stsd` entry, checked, ready to be written.
 #[derive(Debug)]
 pub(super) struct SampleEntry<'a> {
     fourcc: [u8; 4],
-    config: Config<'a>,
+    config: Config,
     media: Media<'a>,
 }
 
@@ -19,19 +21,15 @@ enum Media<'a> {
 
 /// The box that holds the codec's configuration.
 #[derive(Debug)]
-enum Config<'a> {
+enum Config {
     /// A box around the record as it is.
-    Record([u8; 4], &'a [u8]),
+    Record([u8; 4], Bytes),
     /// A full box of this version around the record.
-    Full([u8; 4], u8, &'a [u8]),
+    Full([u8; 4], u8, Bytes),
     /// `esds`: object type, decoder specific information.
-    Esds(u8, &'a [u8]),
+    Esds(u8, Bytes),
     /// VP8: nothing but the profile to say.
     Vp8,
-    /// `dOps` from the identification header (RFC 7845 §5.1) without its magic, which counts the other way round.
-    Opus(&'a [u8]),
-    /// `dfLa` around the 34 bytes of STREAMINFO.
-    Flac(&'a [u8]),
 }
 
 const FORM: &str = "CMAF";
@@ -48,11 +46,15 @@ impl<'a> SampleEntry<'a> {
             _ => return Err(refused(format!("a track of {}", track.codec.name()))),
         };
         let name = track.codec.name();
-        let record = record_of(&track.codec);
+        // MP3 has no record to complete.
+        if track.codec.wants_first_frame() && name != "mp3" {
+            return Err(refused(format!("{name} whose configuration is not complete")));
+        }
         let is_video = matches!(media, Media::Video(_));
-        let needs = |len: usize| match record {
-            _ if record.len() >= len => Ok(record),
-            _ => Err(refused(format!("{name} with a configuration of {} bytes", record.len()))),
+        let needs = |len: usize| match track.codec.record() {
+            Some(record) if record.len() >= len => Ok(record),
+            Some(record) => Err(refused(format!("{name} with a configuration of {} bytes", record.len()))),
+            None => Err(refused(format!("{name} without a configuration"))),
         };
         let (fourcc, config) = match (name, is_video) {
             ("h264", true) => (*b"avc1", Config::Record(*b"avcC", needs(7)?)),
@@ -62,9 +64,9 @@ impl<'a> SampleEntry<'a> {
             ("vp9", true) => (*b"vp09", Config::Full(*b"vpcC", 1, needs(8)?)),
             ("av1", true) => (*b"av01", Config::Record(*b"av1C", needs(4)?)),
             ("aac", false) => (*b"mp4a", Config::Esds(0x40, needs(2)?)),
-            ("mp3", false) => (*b"mp4a", Config::Esds(mp3_object_type(track), &[])),
-            ("opus", false) => (*b"Opus", Config::Opus(needs(11)?)),
-            ("flac", false) => (*b"fLaC", Config::Flac(needs(34)?)),
+            ("mp3", false) => (*b"mp4a", Config::Esds(mp3_object_type(track), Bytes::new())),
+            ("opus", false) => (*b"Opus", Config::Record(*b"dOps", needs(11)?)),
+            ("flac", false) => (*b"fLaC", Config::Full(*b"dfLa", 0, needs(38)?)),
             ("ac3", false) => (*b"ac-3", Config::Record(*b"dac3", needs(3)?)),
             ("eac3", false) => (*b"ec-3", Config::Record(*b"dec3", needs(5)?)),
             _ => return Err(refused(name.to_owned())),
@@ -83,7 +85,7 @@ impl<'a> SampleEntry<'a> {
                     colour_and_shape(w, video);
                 }
                 Media::Audio(audio) => {
-                    audio_fields(w, audio, matches!(self.config, Config::Opus(_)));
+                    audio_fields(w, audio, self.fourcc == *b"Opus");
                     self.config.write(w);
                 }
             }
@@ -94,13 +96,6 @@ impl<'a> SampleEntry<'a> {
 /// MPEG-1 audio from 32 kHz up, MPEG-2 audio below (ISO/IEC 14496-1 table 5).
 fn mp3_object_type(track: &Track) -> u8 {
     if track.audio.as_ref().is_some_and(|a| a.sample_rate < 32_000) { 0x69 } else { 0x6b }
-}
-
-fn record_of(codec: &CodecConfig) -> &[u8] {
-    match codec {
-        CodecConfig::Other { private, .. } => private,
-        _ => &[],
-    }
 }
 
 /// VisualSampleEntry (§12.1.3).
@@ -151,21 +146,15 @@ fn audio_fields(w: &mut BoxWriter, audio: &AudioInfo, is_opus: bool) {
     w.u32(rate << 16);
 }
 
-impl Config<'_> {
+impl Config {
     fn write(&self, w: &mut BoxWriter) {
-        match *self {
-            Self::Record(kind, record) => w.boxed(kind, |w| w.bytes(record)),
-            Self::Full(kind, version, record) => w.full(kind, version, 0, |w| w.bytes(record)),
-            Self::Esds(object_type, info) => w.full(*b"esds", 0, 0, |w| esds(w, object_type, info)),
+        match self {
+            Self::Record(kind, record) => w.boxed(*kind, |w| w.bytes(record)),
+            Self::Full(kind, version, record) => w.full(*kind, *version, 0, |w| w.bytes(record)),
+            Self::Esds(object_type, info) => w.full(*b"esds", 0, 0, |w| esds(w, *object_type, info)),
             Self::Vp8 => w.full(*b"vpcC", 1, 0, |w| {
                 // Profile 0, level unknown, 8 bits 4:2:0 limited range, colours unspecified, no initialisation data.
                 w.bytes(&[0, 0, 0x82, 2, 2, 2, 0, 0]);
-            }),
-            Self::Opus(head) => w.boxed(*b"dOps", |w| opus(w, head)),
-            Self::Flac(info) => w.full(*b"dfLa", 0, 0, |w| {
-                const LAST_STREAMINFO: u32 = 0x8000_0022;
-                w.u32(LAST_STREAMINFO);
-                w.bytes(info.get(..34).unwrap_or(info));
             }),
         }
     }
@@ -198,19 +187,5 @@ fn descriptor(w: &mut BoxWriter, tag: u8, len: usize) {
     for shift in [21, 14, 7, 0] {
         let low = u8::try_from((len >> shift) & 0x7f).unwrap_or(0);
         w.u8(if shift == 0 { low } else { low | 0x80 });
-    }
-}
-
-/// OpusSpecificBox (Opus in ISOBMFF §4.3.2): the identification header, big-endian, version 0.
-fn opus(w: &mut BoxWriter, head: &[u8]) {
-    if let [_version, channels, skip @ ..] = head
-        && let Some((&[s0, s1, r0, r1, r2, r3, g0, g1, family], mapping)) = skip.split_first_chunk()
-    {
-        w.u8(0);
-        w.u8(*channels);
-        w.bytes(&[s1, s0, r3, r2, r1, r0, g1, g0, family]);
-        if family != 0 {
-            w.bytes(mapping.get(..2 + usize::from(*channels)).unwrap_or(mapping));
-        }
     }
 }

@@ -33,13 +33,14 @@ impl ElementaryStream {
     pub(super) fn new(track: &Track, number: u8) -> Result<Self, ContainerError> {
         const PRIVATE_STREAM_1: u8 = 0xbd;
         let audio_id = 0xc0 | number;
-        let record = record_of(&track.codec);
         let name = track.codec.name();
         let is_video = track.kind == TrackKind::Video;
         let (stream_type, stream_id, registration, form) = match (name, is_video) {
-            ("h264", true) => (0x1b, 0xe0, None, Form::Nal(NalForm::avc(record)?)),
-            ("hevc", true) => (0x24, 0xe0, Some(b"HEVC"), Form::Nal(NalForm::hevc(record)?)),
-            ("aac", false) => (0x0f, audio_id, None, Form::Adts(AdtsForm::new(record)?)),
+            ("h264", true) => (0x1b, 0xe0, None, Form::Nal(NalForm::new(&track.codec, false)?)),
+            ("hevc", true) => (0x24, 0xe0, Some(b"HEVC"), Form::Nal(NalForm::new(&track.codec, true)?)),
+            ("aac", false) => {
+                (0x0f, audio_id, None, Form::Adts(AdtsForm::new(&track.codec.record().unwrap_or_default())?))
+            }
             // MPEG-1 audio; MPEG-2's low sample rates have their own number.
             ("mp3", false) if track.audio.as_ref().is_some_and(|a| a.sample_rate < 32_000) => {
                 (0x04, audio_id, None, Form::AsIs)
@@ -113,13 +114,6 @@ impl ElementaryStream {
     }
 }
 
-fn record_of(codec: &CodecConfig) -> &[u8] {
-    match codec {
-        CodecConfig::Other { private, .. } => private,
-        _ => &[],
-    }
-}
-
 fn malformed(what: &'static str) -> ContainerError {
     ContainerError::malformed(Format::Codec, 0, what)
 }
@@ -134,36 +128,15 @@ struct NalForm {
 }
 
 impl NalForm {
-    /// From an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1).
-    fn avc(record: &[u8]) -> Result<Self, ContainerError> {
-        const SHORT: &str = "avcC ends inside its parameter sets";
-        let mut r = Reader(record);
-        let fixed = r.take(5).ok_or(malformed(SHORT))?;
-        let length_size = usize::from(fixed[4] & 3) + 1;
+    fn new(codec: &CodecConfig, is_hevc: bool) -> Result<Self, ContainerError> {
+        let length_size =
+            codec.nal_length_size().ok_or_else(|| refused(format!("{} without NAL units", codec.name())))?;
         let mut parameter_sets = Vec::new();
-        for mask in [0x1f, 0xff] {
-            let count = r.u8().ok_or(malformed(SHORT))? & mask;
-            for _ in 0..count {
-                r.parameter_set(&mut parameter_sets).ok_or(malformed(SHORT))?;
-            }
+        for nal in codec.parameter_sets().filter(|nal| !nal.is_empty()) {
+            parameter_sets.extend_from_slice(&START_CODE);
+            parameter_sets.extend_from_slice(nal);
         }
-        Ok(Self { length_size, parameter_sets, is_hevc: false })
-    }
-
-    /// From an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15 §8.3.3.1).
-    fn hevc(record: &[u8]) -> Result<Self, ContainerError> {
-        const SHORT: &str = "hvcC ends inside its parameter sets";
-        let mut r = Reader(record);
-        let fixed = r.take(22).ok_or(malformed(SHORT))?;
-        let length_size = usize::from(fixed[21] & 3) + 1;
-        let mut parameter_sets = Vec::new();
-        for _ in 0..r.u8().ok_or(malformed(SHORT))? {
-            r.u8().ok_or(malformed(SHORT))?;
-            for _ in 0..r.u16().ok_or(malformed(SHORT))? {
-                r.parameter_set(&mut parameter_sets).ok_or(malformed(SHORT))?;
-            }
-        }
-        Ok(Self { length_size, parameter_sets, is_hevc: true })
+        Ok(Self { length_size: usize::from(length_size), parameter_sets, is_hevc })
     }
 
     fn is_delimiter(&self, nal: &[u8]) -> bool {
@@ -272,36 +245,6 @@ impl AdtsForm {
         let len = (payload + Self::HEADER_LEN) as u64 & 0x1fff;
         let [_, bytes @ ..] = (self.fixed | (len << 13) | VARIABLE_RATE).to_be_bytes();
         bytes
-    }
-}
-
-/// Reads a configuration record.
-struct Reader<'r>(&'r [u8]);
-
-impl<'r> Reader<'r> {
-    fn take(&mut self, count: usize) -> Option<&'r [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.take(1).map(|b| b[0])
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.take(2).map(|b| u16::from_be_bytes([b[0], b[1]]))
-    }
-
-    /// A NAL unit behind its length of 16 bits, appended behind a start code.
-    fn parameter_set(&mut self, out: &mut Vec<u8>) -> Option<()> {
-        let len = self.u16()?;
-        let nal = self.take(usize::from(len))?;
-        if !nal.is_empty() {
-            out.extend_from_slice(&START_CODE);
-            out.extend_from_slice(nal);
-        }
-        Some(())
     }
 }
 

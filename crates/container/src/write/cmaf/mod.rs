@@ -368,3 +368,6 @@ fn run(w: &mut BoxWriter, shape: Shape, samples: &[FragmentSample]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
