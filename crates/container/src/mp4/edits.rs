@@ -90,8 +90,7 @@ pub(super) fn apply(edits: &[Edit], movie_timescale: u32, timescale: u32, fragme
         }
     }
     // A fragmented file's list was written before its end was known. A simplified list keeps everything it might show.
-    // One movie tick of slack: durations are rounded to the movie's coarser clock.
-    let end = if fragmented || simplified { None } else { end.map(|end| end.saturating_add(slack)) };
+    let end = if fragmented || simplified { None } else { end };
     Applied { shift: shift.clamp(-TICKS_MAX, TICKS_MAX), start: Some(start), end, slack, simplified }
 }
 

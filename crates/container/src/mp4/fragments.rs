@@ -107,7 +107,6 @@ impl Assembly {
 
     /// Takes in one `moof`.
     pub(super) fn add(&mut self, moof: &BoxView<'_>) -> Result<(), ContainerError> {
-        self.fragments += 1;
         let mut base = moof.offset;
         for child in moof.children() {
             let child = child?;
@@ -115,6 +114,7 @@ impl Assembly {
                 self.add_track(moof.offset, &mut base, &child)?;
             }
         }
+        self.fragments += 1;
         Ok(())
     }
 

@@ -91,7 +91,7 @@ pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, Contain
         .filter(|_| words.chapters.is_empty())
         .and_then(|text| Some(ChapterTrack::new(index.tables.get(text)?, tracks.get(text)?.timescale)));
     // Some writers of fragments forget the `mvex`; without samples there have to be fragments.
-    let assembly = (mvex.is_some() || total == 0)
+    let assembly = (mvex.is_some() || (total == 0 && !index.truncated))
         .then(|| Assembly::new(file_len, begun, mvex.as_deref().unwrap_or_default()));
     let movie = Movie {
         format: Format::Mp4,

@@ -287,7 +287,9 @@ fn finish(samples: Arc<[TableSample]>, duration: u64, truncated: bool, reading: 
     if let Some(end) = reading.edit.end {
         let end = end.saturating_add(reading.edit.shift);
         let shown = samples.get(..keep).unwrap_or_default();
-        keep = shown.iter().rposition(|sample| sample.pts < end).map_or(0, |last| last + 1);
+        let slack = reading.edit.slack;
+        let begins = |sample: &TableSample| sample.pts + slack.min(i64::from(sample.duration / 2)) < end;
+        keep = shown.iter().rposition(begins).map_or(0, |last| last + 1);
     }
     let truncated = truncated || held < samples.len();
     let duration = match samples.get(held..) {

@@ -5,7 +5,7 @@
 use byte_source::ByteRange;
 
 use super::boxes::{BoxView, Fields};
-use crate::{Attachment, Chapter, TrackFlags, TrackKind, limits};
+use crate::{Attachment, Chapter, TrackFlags, TrackKind, language, limits};
 
 /// What the boxes of one track say in words.
 #[derive(Clone, Debug, Default)]
@@ -230,20 +230,12 @@ pub(super) fn text(bytes: &[u8]) -> Option<String> {
 
 /// An `elng` tag.
 pub(super) fn language_tag(bytes: &[u8]) -> Option<String> {
-    text(bytes).filter(|tag| tag != "und" && tag.len() <= 64)
+    text(bytes).as_deref().and_then(language::bcp47)
 }
 
 /// A packed language of `mdhd`: three letters of five bits; below 0x400 a Macintosh language code.
 pub(super) fn packed_language(packed: u16) -> Option<String> {
-    if packed < 0x400 {
-        return macintosh_language(packed).map(str::to_owned);
-    }
-    let letter = |shift: u16| {
-        let five = (packed >> shift & 31) as u8;
-        (1..=26).contains(&five).then(|| char::from(0x60 + five))
-    };
-    let code: String = [letter(10)?, letter(5)?, letter(0)?].iter().collect();
-    (code != "und").then_some(code)
+    if packed < 0x400 { macintosh_language(packed).map(str::to_owned) } else { language::packed(packed) }
 }
 
 /// The commoner Macintosh language codes (QuickTime File Format, "Language code values").
