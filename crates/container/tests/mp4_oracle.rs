@@ -77,7 +77,11 @@ fn compare_media(file: &Path, movie: &Movie, index: &mp4::Mp4Index) {
         assert!(table.len() <= packets.len(), "{what}: {} rows, {} packets", table.len(), packets.len());
         // The edit list may cut the tail off, as it does the empty cue that closes a text track.
         let cut = packets.len() - table.len();
-        assert!(cut <= 1 || cut * 20 <= packets.len(), "{what}: {cut} of {} packets are missing", packets.len());
+        assert!(
+            cut <= 1 || cut * 20 <= packets.len(),
+            "{what}: {cut} of {} packets are missing",
+            packets.len()
+        );
         let mut shift = None;
         for (place, (row, packet)) in table.iter().zip(packets).enumerate() {
             let what = format!("{what} sample {place}: {row:?} {packet:?}");

@@ -166,19 +166,57 @@ fn mark_defaults(traks: &mut [Trak<'_>]) {
     }
 }
 
-/// States a constant frame duration where all rows but the last agree on it.
+/// States a constant frame duration where all rows but the last agree on it, and a frame rate where they agree but for
+/// the rounding of the times.
 fn set_rates(track: &mut Track, samples: &[TableSample]) {
-    let Some((_, [first, rest @ ..])) = samples.split_last() else { return };
-    let ticks = first.duration;
-    if ticks == 0 || rest.iter().any(|sample| sample.duration != ticks) {
-        return;
-    }
+    let Some((_, frames @ [first, ..])) = samples.split_last() else { return };
     let timescale = track.timescale.get();
-    track.default_duration_ns = nanoseconds(ticks.into(), timescale);
-    if let Some(video) = &mut track.video {
-        let common = gcd(timescale, ticks);
-        video.frame_rate = Some(Rational { num: timescale / common, den: ticks / common });
+    let ticks = first.duration;
+    if ticks > 0 && frames.iter().all(|sample| sample.duration == ticks) {
+        track.default_duration_ns = nanoseconds(ticks.into(), timescale);
     }
+    if let Some(video) = &mut track.video {
+        let constant = track.default_duration_ns.map(|_| {
+            let common = gcd(timescale, ticks);
+            Rational { num: timescale / common, den: ticks / common }
+        });
+        video.frame_rate = constant.or_else(|| rounded_rate(frames, timescale)).or(video.frame_rate);
+    }
+}
+
+/// Rates of films.
+const USUAL_RATES: [(u32, u32); 16] = [
+    (24_000, 1_001),
+    (24, 1),
+    (25, 1),
+    (30_000, 1_001),
+    (30, 1),
+    (48_000, 1_001),
+    (48, 1),
+    (50, 1),
+    (60_000, 1_001),
+    (60, 1),
+    (120_000, 1_001),
+    (120, 1),
+    (100, 1),
+    (20, 1),
+    (15, 1),
+    (10, 1),
+];
+
+/// The usual rate that these frames keep to within a millisecond each and all together: their times went through a
+/// container that counts milliseconds.
+fn rounded_rate(frames: &[TableSample], timescale: u32) -> Option<Rational> {
+    let slack = i128::from(timescale) * 11 / 10_000 + 1;
+    let total: i128 = frames.iter().map(|sample| i128::from(sample.duration)).sum();
+    let error = |(num, den): (u32, u32)| {
+        let ideal = i128::from(timescale) * i128::from(den) * i128::try_from(frames.len()).ok()?;
+        Some((total - ideal / i128::from(num)).abs())
+    };
+    let rate = USUAL_RATES.into_iter().min_by_key(|rate| error(*rate))?;
+    let frame = i128::from(timescale) * i128::from(rate.1) / i128::from(rate.0);
+    let even = frames.iter().all(|sample| (i128::from(sample.duration) - frame).abs() <= slack);
+    (even && error(rate)? <= 2 * slack).then_some(Rational { num: rate.0, den: rate.1 })
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

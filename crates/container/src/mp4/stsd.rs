@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     AudioInfo, ColorInfo, ContainerError, Rational, TrackKind, VideoInfo,
-    codec::{CodecConfig, TextFormat},
+    codec::{
+        Ac3Config, Av1Config, AvcConfig, CodecConfig, Eac3Config, FlacConfig, HevcConfig, OpusConfig,
+        TextFormat, Vp9Config,
+    },
     limits,
 };
 
@@ -68,7 +71,8 @@ fn video(entry: &BoxView<'_>) -> Result<Entry, ContainerError> {
             _ => {}
         }
     }
-    let codec = codec(entry, &boxes)?;
+    let codec = codec(entry, &boxes);
+    codec.fill_video(&mut info);
     Ok(Entry { kind: TrackKind::Video, codec, video: Some(info), audio: None, pcm: None, forced: false })
 }
 
@@ -139,7 +143,8 @@ fn audio(entry: &BoxView<'_>, stsd_version: u8) -> Result<Entry, ContainerError>
     {
         info.sample_rate = fields.u32().unwrap_or(info.sample_rate);
     }
-    let codec = codec(entry, &boxes)?;
+    let codec = codec(entry, &boxes);
+    codec.fill_audio(&mut info);
     Ok(Entry { kind: TrackKind::Audio, codec, video: None, audio: Some(info), pcm, forced: false })
 }
 
@@ -168,25 +173,69 @@ fn text(entry: &BoxView<'_>) -> Entry {
         }
         // QuickTime text begins every sample as tx3g does: a length, then the text.
         b"text" => made.codec = CodecConfig::Text(TextFormat::Tx3g),
+        b"wvtt" => made.codec = CodecConfig::Text(TextFormat::WebVtt),
         _ => {}
     }
     made
 }
 
-/// The codec of an entry, from its name and the record among its boxes.
-fn codec(entry: &BoxView<'_>, boxes: &[BoxView<'_>]) -> Result<CodecConfig, ContainerError> {
-    let record = |kind: &FourCc| boxes.iter().find(|b| b.kind == *kind);
-    let other = |private: &[u8]| CodecConfig::Other {
-        id: name(&entry.kind),
-        private: Bytes::copy_from_slice(private),
+/// The codec of an entry, from its name and the record among its boxes. A record that cannot be read leaves the name.
+fn codec(entry: &BoxView<'_>, boxes: &[BoxView<'_>]) -> CodecConfig {
+    let body = |kind: &FourCc| {
+        let found = boxes.iter().find(|b| b.kind == *kind)?;
+        let held = found.body.len() as u64 <= limits::CODEC_PRIVATE_BYTES_MAX;
+        held.then(|| Bytes::copy_from_slice(found.body))
     };
-    for kind in [b"avcC", b"hvcC", b"vpcC", b"av1C", b"dac3", b"dec3", b"dOps", b"dfLa", b"alac"] {
-        if let Some(record) = record(kind) {
-            return Ok(other(record.body));
+    let parsed = match &entry.kind {
+        b"avc1" | b"avc2" | b"avc3" | b"avc4" | b"dva1" | b"dvav" => {
+            body(b"avcC").and_then(|record| AvcConfig::parse(&record).ok()).map(CodecConfig::Avc)
         }
+        // Dolby Vision: what is inside is HEVC (or H.264, or AV1), and most of it plays as that.
+        b"hvc1" | b"hev1" | b"hvc2" | b"hev2" | b"dvh1" | b"dvhe" => {
+            body(b"hvcC").and_then(|record| HevcConfig::parse(&record).ok()).map(CodecConfig::Hevc)
+        }
+        b"vp08" => Some(CodecConfig::Vp8),
+        b"vp09" => body(b"vpcC").and_then(|record| Vp9Config::parse(&record).ok()).map(CodecConfig::Vp9),
+        b"av01" | b"dav1" => {
+            body(b"av1C").and_then(|record| Av1Config::parse(&record).ok()).map(CodecConfig::Av1)
+        }
+        b"Opus" => body(b"dOps").and_then(|record| OpusConfig::parse(&record).ok()).map(CodecConfig::Opus),
+        b"fLaC" => body(b"dfLa").and_then(|record| FlacConfig::parse(&record).ok()).map(CodecConfig::Flac),
+        b"ac-3" => Some(CodecConfig::Ac3(body(b"dac3").and_then(|record| Ac3Config::parse(&record).ok()))),
+        b"ec-3" => Some(CodecConfig::Eac3(body(b"dec3").and_then(|record| Eac3Config::parse(&record).ok()))),
+        b".mp3" | [b'm', b's', 0, 0x55] => Some(CodecConfig::Mp3(None)),
+        b"mp4a" | b"mp4v" => return stream_codec(entry, boxes),
+        _ => None,
+    };
+    parsed.unwrap_or_else(|| {
+        let record =
+            boxes.iter().find(|b| matches!(&b.kind, b"alac" | b"glbl" | b"vc-1" | b"dvc1" | b"ddts"));
+        let private = record.and_then(|record| body(&record.kind)).unwrap_or_default();
+        CodecConfig::Other { id: original_format(entry, boxes), private }
+    })
+}
+
+/// The codec of an entry with an `esds`.
+fn stream_codec(entry: &BoxView<'_>, boxes: &[BoxView<'_>]) -> CodecConfig {
+    let stream = boxes.iter().find(|b| b.kind == *b"esds").and_then(|esds| esds::parse(esds).ok());
+    let unknown = |private| CodecConfig::Other { id: name(&entry.kind), private };
+    let Some(stream) = stream.filter(|s| s.specific.len() as u64 <= limits::CODEC_PRIVATE_BYTES_MAX) else {
+        return unknown(Bytes::new());
+    };
+    let specific = Bytes::copy_from_slice(stream.specific);
+    if entry.kind == *b"mp4v" {
+        return CodecConfig::Other { id: format!("mp4v.{:02X}", stream.object_type), private: specific };
     }
-    if let Some(record) = record(b"esds") {
-        return Ok(other(esds::parse(record)?.specific));
+    match CodecConfig::from_object_type(stream.object_type, &specific) {
+        Ok(CodecConfig::Vorbis(private)) => CodecConfig::Other { id: "mp4a.DD".to_owned(), private },
+        Ok(codec) => codec,
+        Err(_) => unknown(specific),
     }
-    Ok(other(&[]))
+}
+
+/// An entry's name; of an encrypted one, with what it hides: `encv.avc1`.
+fn original_format(entry: &BoxView<'_>, boxes: &[BoxView<'_>]) -> String {
+    let sinf = boxes.iter().find(|b| b.kind == *b"sinf");
+    let frma = sinf.and_then(|sinf| sinf.child(*b"frma")).and_then(|frma| frma.body.first_chunk::<4>());
+    frma.map_or_else(|| name(&entry.kind), |frma| format!("{}.{}", name(&entry.kind), name(frma)))
 }

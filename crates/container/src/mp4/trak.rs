@@ -94,6 +94,10 @@ pub(super) fn parse<'a>(trak: &BoxView<'a>) -> Result<Trak<'a>, ContainerError> 
     let Some(Entry { kind, codec, video, audio, pcm, forced }) = entries.into_iter().next() else {
         return Err(malformed(stsd.offset, "box stsd describes no sample"));
     };
+    let codec_delay_ns = match &codec {
+        CodecConfig::Opus(opus) => super::moov::nanoseconds(opus.pre_skip().into(), 48_000).unwrap_or(0),
+        _ => 0,
+    };
     let mut track = Track {
         number: head.number.into(),
         kind,
@@ -105,7 +109,7 @@ pub(super) fn parse<'a>(trak: &BoxView<'a>) -> Result<Trak<'a>, ContainerError> 
         video,
         audio,
         default_duration_ns: None,
-        codec_delay_ns: 0,
+        codec_delay_ns,
         strip_prefix: bytes::Bytes::new(),
         deflated: false,
     };
