@@ -150,7 +150,7 @@ impl Av1Config {
         let Some(sequence) = self.sequence else { return };
         (info.width, info.height) = (sequence.width, sequence.height);
         info.frame_rate = info.frame_rate.or(sequence.frame_rate);
-        info.color = info.color.or(sequence.color);
+        super::fill_color(info, sequence.color);
     }
 
     /// By the first frame header: a key frame that is shown, one that is shown later, or neither.

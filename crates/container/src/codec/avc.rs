@@ -175,7 +175,7 @@ impl AvcConfig {
         (info.width, info.height) = (sps.width, sps.height);
         info.pixel_aspect = info.pixel_aspect.or(sps.vui.pixel_aspect);
         info.frame_rate = info.frame_rate.or(sps.vui.frame_rate);
-        info.color = info.color.or(sps.vui.color);
+        super::fill_color(info, sps.vui.color);
         info.interlaced |= !sps.frames_only;
     }
 

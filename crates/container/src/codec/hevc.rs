@@ -90,10 +90,12 @@ impl HevcConfig {
                 if sps.is_none() && nal_type(&set) == Some(NAL_SPS) {
                     sps = Some(Sps::parse(&set, at - set.len())?);
                 }
-                sets.push(set);
+                if matches!(nal_type(&set), Some(NAL_VPS..=NAL_PPS)) {
+                    sets.push(set);
+                }
             }
         }
-        // The order they have to be sent in; SEI messages may be among them.
+        // The order they have to be sent in.
         sets.sort_by_key(|set| nal_type(set));
         let bit_depth = 8 + (head[17] & 7);
         Ok(Self { record: record.clone(), profile, nal_length_size, bit_depth, frame_rate, sets, sps })
@@ -141,7 +143,7 @@ impl HevcConfig {
         [NAL_VPS, NAL_SPS, NAL_PPS].iter().all(|&kind| self.sets.iter().any(|n| nal_type(n) == Some(kind)))
     }
 
-    /// Video, sequence, then picture parameter sets; then SEI messages, where the record has any.
+    /// Video, sequence, then picture parameter sets. SEI messages that the record may hold are not among them.
     pub fn parameter_sets(&self) -> std::slice::Iter<'_, Bytes> {
         self.sets.iter()
     }
@@ -199,7 +201,7 @@ impl HevcConfig {
         (info.width, info.height) = (sps.width, sps.height);
         info.pixel_aspect = info.pixel_aspect.or(sps.vui.pixel_aspect);
         info.frame_rate = info.frame_rate.or(sps.vui.frame_rate).or(self.frame_rate);
-        info.color = info.color.or(sps.vui.color);
+        super::fill_color(info, sps.vui.color);
         info.interlaced |= sps.vui.fields;
     }
 

@@ -27,7 +27,7 @@ pub use mp3::Mp3Config;
 pub use opus::OpusConfig;
 pub use vp9::Vp9Config;
 
-use crate::{AudioInfo, ContainerError, VideoInfo};
+use crate::{AudioInfo, ColorInfo, ContainerError, VideoInfo};
 
 /// A codec with its configuration record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +133,12 @@ impl CodecConfig {
 
     /// The codec string of RFC 6381, or `None` if the codec is not one that a browser could be asked about or its
     /// configuration is not complete yet.
+    ///
+    /// `Opus` and `fLaC` are spelled as their sample entries are (RFC 6381 §3.3, Apple's authoring rules). Asked with
+    /// `MediaSource.isTypeSupported` in fragmented MP4, Chromium 156 takes these and the lower-case spellings, and
+    /// plays what it takes; every `avc1`, `vp09` (level 10 and up: 00 is refused) and `av01` made here; `mp4a.40.2`,
+    /// `.5` and `.29`. It refuses `vp08`, MP3 in any spelling (`mp4a.6B`, `mp4a.69`, `mp4a.40.34`, `mp3`), USAC
+    /// (`mp4a.40.42`), and in Debian's build `hvc1`, `ac-3` and `ec-3`.
     #[must_use]
     pub fn rfc6381(&self) -> Option<String> {
         match self {
@@ -142,8 +148,8 @@ impl CodecConfig {
             Self::Vp9(c) => c.rfc6381(),
             Self::Av1(c) => c.rfc6381(),
             Self::Aac(c) => Some(c.rfc6381()),
-            Self::Opus(_) => Some("opus".to_owned()),
-            Self::Flac(_) => Some("flac".to_owned()),
+            Self::Opus(_) => Some("Opus".to_owned()),
+            Self::Flac(_) => Some("fLaC".to_owned()),
             Self::Ac3(_) => Some("ac-3".to_owned()),
             Self::Eac3(_) => Some("ec-3".to_owned()),
             Self::Mp3(c) => Some(c.as_ref().map_or("mp4a.6B", Mp3Config::rfc6381).to_owned()),
@@ -354,6 +360,13 @@ impl CodecConfig {
     }
 }
 
+/// Takes the bitstream's colour unless the container states one: `2, 2, 2` in limited range states nothing.
+fn fill_color(info: &mut VideoInfo, bitstream: Option<ColorInfo>) {
+    const UNSPECIFIED: [u8; 3] = [2; 3];
+    let stated = |c: &ColorInfo| [c.primaries, c.transfer, c.matrix] != UNSPECIFIED || c.full_range;
+    info.color = info.color.filter(stated).or(bitstream.filter(stated));
+}
+
 /// Runs every parser on `data`. For fuzz targets and property tests: nothing may panic or take long.
 #[doc(hidden)]
 pub fn fuzz_all(data: &[u8]) {
@@ -390,3 +403,6 @@ pub fn fuzz_all(data: &[u8]) {
         config.fill_audio(&mut AudioInfo::default());
     }
 }
+
+#[cfg(test)]
+mod tests;

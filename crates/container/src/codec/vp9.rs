@@ -142,8 +142,7 @@ impl Vp9Config {
         if let Some((width, height)) = self.size {
             (info.width, info.height) = (width, height);
         }
-        let known = |c: &ColorInfo| [c.primaries, c.transfer, c.matrix] != [UNSPECIFIED; 3] || c.full_range;
-        info.color = info.color.or(self.facts.map(|facts| facts.color).filter(known));
+        super::fill_color(info, self.facts.map(|facts| facts.color));
     }
 
     /// By the uncompressed header of the first frame in the sample.
