@@ -16,6 +16,12 @@ const CHANNELS: [u16; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
 /// E-AC-3 syncframes of one access unit that are looked at: 8 programmes of 9 substreams, in up to 6 parts.
 const SYNCFRAMES_MAX: usize = 8 * 9 * 6;
 
+/// Whether a syncframe is E-AC-3: both kinds have `bsid` in the same place.
+pub(super) fn is_enhanced(frame: &[u8]) -> bool {
+    const AC3_BSID_MAX: u8 = 10;
+    frame.get(5).is_some_and(|byte| byte >> 3 > AC3_BSID_MAX)
+}
+
 /// What `dac3` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ac3Config {

@@ -97,6 +97,10 @@ impl HevcConfig {
         }
         // The order they have to be sent in.
         sets.sort_by_key(|set| nal_type(set));
+        // Old muxers left the profile out.
+        if let (0, Some(sps)) = (profile[0] & 0x1f, &sps) {
+            profile = sps.profile;
+        }
         let bit_depth = 8 + (head[17] & 7);
         Ok(Self { record: record.clone(), profile, nal_length_size, bit_depth, frame_rate, sets, sps })
     }

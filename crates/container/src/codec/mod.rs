@@ -230,8 +230,11 @@ impl CodecConfig {
             Self::Hevc(c) => c.complete_from_frame(frame)?,
             Self::Vp9(c) => c.complete_from_frame(frame)?,
             Self::Av1(c) => c.complete_from_frame(frame)?,
-            Self::Ac3(c) => *c = Some(Ac3Config::from_frame(frame)?),
-            Self::Eac3(c) => *c = Some(Eac3Config::from_frame(frame)?),
+            // Files confuse these two by name; the frame knows.
+            Self::Ac3(_) | Self::Eac3(_) if ac3::is_enhanced(frame) => {
+                *self = Self::Eac3(Some(Eac3Config::from_frame(frame)?));
+            }
+            Self::Ac3(_) | Self::Eac3(_) => *self = Self::Ac3(Some(Ac3Config::from_frame(frame)?)),
             Self::Mp3(c) => *c = Some(Mp3Config::from_frame(frame)?),
             _ => {}
         }

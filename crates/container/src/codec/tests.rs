@@ -447,6 +447,19 @@ fn eac3_boxes_are_made_from_the_first_access_unit() {
     assert_eq!(config.frame_samples(&frame), Some(1_536));
 }
 
+#[test]
+fn ac3_and_eac3_under_each_others_name_are_put_right() {
+    let mut config = CodecConfig::Ac3(None);
+    config.complete_from_frame(&unhex("0b77037f3f87c00020f820000200400004001fcc7e0107e1f87e10fa1b")).unwrap();
+    assert_eq!(config.name(), "eac3");
+    let mut config = CodecConfig::Eac3(None);
+    config.complete_from_frame(&unhex("0b77b50b1e40ebf8403eff99ff0841fc")).unwrap();
+    assert_eq!(config.name(), "ac3");
+    let mut config = CodecConfig::Eac3(None);
+    assert!(config.complete_from_frame(b"RIFF").is_err());
+    assert_eq!(config, CodecConfig::Eac3(None));
+}
+
 /// An E-AC-3 syncframe with nothing behind its header, in 32 bytes.
 fn syncframe(kind: u32, id: u32, blocks: u32, acmod: u32, chanmap: Option<u32>, joc: Option<u32>) -> Vec<u8> {
     let mut bits = bits::Packer::default();
