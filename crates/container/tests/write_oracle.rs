@@ -12,13 +12,13 @@ use std::{
 
 use bytes::Bytes;
 use container::{
-    Index, Movie, Sample, Timescale, Track, TrackKind,
-    codec::{AacConfig, Av1Config, AvcConfig, CodecConfig, FlacConfig, HevcConfig, OpusConfig, Vp9Config},
-    mp4,
+    Index, Movie, Sample, Timescale, Track, TrackKind, mp4,
     pull::drive_memory,
+    subtitle::{ass, srt, webvtt},
     write::{
         cmaf::{FragmentSample, InitTrack, init_segment, media_header, media_header_len},
         mpegts::TsWriter,
+        webvtt::{TimestampMap, VttHeader, write_vtt},
     },
 };
 use tempfile::TempDir;
@@ -96,27 +96,9 @@ fn open(path: PathBuf) -> Film {
         samples.push(made.collect::<Vec<_>>());
     }
     for (track, samples) in movie.tracks.iter_mut().zip(&samples) {
-        track.codec = parsed(&track.codec);
         track.codec.complete_from_frame(&samples[0].data).unwrap();
     }
     Film { path, movie, samples }
-}
-
-fn parsed(codec: &CodecConfig) -> CodecConfig {
-    let CodecConfig::Other { id, private } = codec else { return codec.clone() };
-    match id.as_str() {
-        "avc1" => CodecConfig::Avc(AvcConfig::parse(private).unwrap()),
-        "hvc1" => CodecConfig::Hevc(HevcConfig::parse(private).unwrap()),
-        "vp09" => CodecConfig::Vp9(Vp9Config::parse(&private.slice(4..)).unwrap()),
-        "av01" => CodecConfig::Av1(Av1Config::parse(private).unwrap()),
-        "mp4a" if private.is_empty() => CodecConfig::Mp3(None),
-        "mp4a" => CodecConfig::Aac(AacConfig::parse(private).unwrap()),
-        "Opus" => CodecConfig::Opus(OpusConfig::parse(private).unwrap()),
-        "fLaC" => CodecConfig::Flac(FlacConfig::parse(private).unwrap()),
-        "ac-3" => CodecConfig::Ac3(None),
-        "ec-3" => CodecConfig::Eac3(None),
-        other => panic!("{other}"),
-    }
 }
 
 /// The times of our timeline: the earliest sample of the film is at zero.
@@ -392,6 +374,47 @@ fn geometry_colour_and_language_are_told() {
                 ["4:3", "bt709", "por", expected].into_iter().filter(|s| !s.is_empty()).collect();
             for word in &told {
                 assert!(lines.contains(word), "{word} in {lines:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn subtitles_of_every_file_form_become_webvtt_that_ffmpeg_reads() {
+    if has_ffmpeg() {
+        let dir = TempDir::new().unwrap();
+        let srt = "1\r\n00:00:01,000 --> 00:00:02,500\r\nOne <i>and</i> a < b & c\r\n\r\n2\r\n\
+            01:00:00,250 --> 01:00:01,000\r\n{\\an8}Two\r\nlines\r\n";
+        let source = dir.path().join("source.srt");
+        std::fs::write(&source, srt).unwrap();
+        for form in ["srt", "ass", "webvtt"] {
+            let file = dir.path().join(format!("made.{form}"));
+            run("ffmpeg", &["-v", "error", "-i", "@0", "-c:s", form, "-f", form, "@1"], &[&source, &file]);
+            let bytes = std::fs::read(&file).unwrap();
+            let cues = match form {
+                "srt" => srt::parse_file(&bytes),
+                "ass" => ass::parse_file(&bytes),
+                _ => webvtt::parse_file(&bytes),
+            }
+            .unwrap();
+            let map = Some(TimestampMap { mpegts: 900_000, local_ms: 0 });
+            for timestamp_map in [None, map] {
+                let path = dir.path().join("out.vtt");
+                std::fs::write(&path, write_vtt(&cues, VttHeader { timestamp_map })).unwrap();
+                let args = ["-v", "warning", "-i", "@0", "-f", "srt", "-"];
+                let (out, complaints) = run("ffmpeg", &args, &[&path]);
+                assert_eq!(complaints, "", "{form}");
+                let lines: Vec<_> = out.lines().filter(|line| !line.is_empty()).collect();
+                let expected = [
+                    "1",
+                    "00:00:01,000 --> 00:00:02,500",
+                    "One <i>and</i> a < b & c",
+                    "2",
+                    "01:00:00,250 --> 01:00:01,000",
+                    "Two",
+                    "lines",
+                ];
+                assert_eq!(lines, expected, "{form}");
             }
         }
     }

@@ -137,14 +137,14 @@ fn webvtt_in_matroska_and_mp4_keeps_settings_and_identifiers() {
 fn webvtt_files_are_read_without_notes_styles_and_regions() {
     let file = "WEBVTT - title\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:900000\n\nSTYLE\n::cue { color: red }\n\n\
         NOTE a\nnote\n\nid\n00:01.000 --> 00:02.000 align:start\n<i>a</i> &amp; b\n\n\
-        01:00:00.000-->01:00:01.000\nc\nd\n";
+        01:00:00.000-->01:00:01.000\nc <00:01.500>x < y <3\nd\n";
     let cues = webvtt::parse_file(file.as_bytes()).unwrap();
     assert_eq!(cues.len(), 2);
     assert_eq!(
         (cues[0].id.as_str(), cues[0].settings.as_str(), cues[0].start_ms),
         ("id", "align:start", 1_000)
     );
-    assert_eq!(cues[1].text, "c\nd");
+    assert_eq!(cues[1].text, "c <00:01.500>x &lt; y &lt;3\nd");
     assert!(webvtt::parse_file(b"00:01.000 --> 00:02.000\nx").is_err());
 }
 

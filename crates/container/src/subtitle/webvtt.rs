@@ -118,7 +118,24 @@ fn cue_text<'l>(lines: impl Iterator<Item = &'l str>) -> String {
         }
         out.extend(line.chars().filter(|c| !c.is_control()));
     }
-    out.replace("-->", "--&gt;")
+    lone_signs_escaped(&out.replace("-->", "--&gt;"))
+}
+
+/// Writers are found that escape nothing: a `<` that begins no tag would swallow the rest of the cue.
+fn lone_signs_escaped(text: &str) -> String {
+    let mut parts = text.split('<');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let tag = part.split_once('>').map(|(tag, _)| tag);
+        let is_tag = tag.is_some_and(|tag| {
+            tag.is_empty()
+                || tag.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+                || tag.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.'))
+        });
+        out.push_str(if is_tag { "<" } else { "&lt;" });
+        out.push_str(part);
+    }
+    out
 }
 
 const LINE_BYTES_MAX: usize = 256;
