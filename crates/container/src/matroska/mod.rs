@@ -2,15 +2,24 @@
 //!
 //! Which cues become segment boundaries, and times made exact, are `packager`'s.
 
-use std::collections::VecDeque;
+mod codecs;
+mod ebml;
+mod ids;
+mod index;
+mod lacing;
+mod opener;
+mod tracks;
+mod walker;
 
 use byte_source::ByteRange;
 use bytes::Bytes;
 
-use crate::{
-    ContainerError, Movie, SampleRef,
-    pull::{Pull, PullParser},
-};
+#[cfg(doc)]
+use crate::Movie;
+use crate::{ContainerError, Format, SampleRef, limits::INFLATED_BYTES_MAX};
+
+pub use opener::Opener;
+pub use walker::{BlockWalker, Payload, WalkOptions};
 
 /// One entry of the Cues: a block of a track, said to be a keyframe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,28 +57,6 @@ pub fn looks_like(head: &[u8]) -> bool {
     head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3])
 }
 
-/// Reads everything but the clusters.
-#[derive(Debug)]
-pub struct Opener {
-    len: u64,
-}
-
-impl Opener {
-    /// For a file of `len` bytes.
-    #[must_use]
-    pub fn new(len: u64) -> Self {
-        Self { len }
-    }
-}
-
-impl PullParser for Opener {
-    type Item = Movie;
-    fn poll(&mut self) -> Result<Pull<Movie>, ContainerError> {
-        Ok(Pull::Need(ByteRange::new(0, self.len)))
-    }
-    fn feed(&mut self, _range: ByteRange, _bytes: Bytes) {}
-}
-
 /// One frame of a block, found by a [`BlockWalker`]. Laced blocks give one per frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -85,12 +72,6 @@ pub struct Block {
     pub data: Option<Bytes>,
 }
 
-/// Walks the clusters of a byte range and gives their blocks in file order, then [`Walked::End`].
-#[derive(Debug)]
-pub struct BlockWalker {
-    _queue: VecDeque<Block>,
-}
-
 /// What a walk gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Walked {
@@ -98,4 +79,36 @@ pub enum Walked {
     Block(Block),
     /// The range is done.
     End,
+}
+
+/// Unpacks a subtitle block of a track that is [`deflated`](crate::Track::deflated). `offset` is the block's, for the error.
+///
+/// # Errors
+/// Not a zlib stream, or more than [`INFLATED_BYTES_MAX`] bytes.
+pub fn inflate(block: &[u8], offset: u64) -> Result<Bytes, ContainerError> {
+    miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(block, INFLATED_BYTES_MAX)
+        .map(Bytes::from)
+        .map_err(|error| ContainerError::malformed(Format::Matroska, offset, format!("zlib: {error}")))
+}
+
+/// Opens and walks whatever it is given; for fuzzing. Never panics, whatever the bytes.
+#[doc(hidden)]
+pub fn fuzz_open_and_walk(file: &Bytes) {
+    use crate::pull::{Pull, PullParser, drive_memory};
+    let Ok(movie) = drive_memory(&mut Opener::new(file.len() as u64), file) else { return };
+    let range = ByteRange::new(0, file.len() as u64);
+    for (payload, window) in [(Payload::Whole, 1 << 20), (Payload::None, 64), (Payload::Prefix(16), 512)] {
+        let mut walker = BlockWalker::new(&movie, WalkOptions { range, tracks: Vec::new(), payload, window });
+        // A budget of steps: a file of n bytes holds fewer than n blocks.
+        for _ in 0..file.len().saturating_mul(2) + 64 {
+            match walker.poll() {
+                Ok(Pull::Need(need)) => {
+                    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(file.len());
+                    walker.feed(need, file.slice(at(need.start())..at(need.end())));
+                }
+                Ok(Pull::Item(Walked::Block(_))) => {}
+                Ok(Pull::Item(Walked::End)) | Err(_) => break,
+            }
+        }
+    }
 }
