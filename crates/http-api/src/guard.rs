@@ -84,7 +84,7 @@ pub(crate) fn page_policy() -> (HeaderName, HeaderValue) {
 }
 
 const HEADERS: [(HeaderName, &str); 5] = [
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; media-src 'self'; img-src 'self'"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),

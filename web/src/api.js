@@ -1,0 +1,28 @@
+// The server's JSON, and its problem details as errors that can be shown.
+export class ApiError extends Error {
+  constructor(problem) {
+    super(problem.detail ?? problem.title);
+    this.title = problem.title;
+    this.reason = problem.reason;
+    this.status = problem.status;
+  }
+}
+
+export async function getJson(path, signal) {
+  let response;
+  try {
+    response = await fetch(path, { signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError({ title: "The server does not answer", detail: `${path}: ${error.message}`, reason: "offline", status: 0 });
+  }
+  if (response.ok) return response.json();
+  const problem = await response.json().catch(() => ({ title: response.statusText, status: response.status }));
+  throw new ApiError(problem);
+}
+
+export const shows = (search, signal) =>
+  getJson("/api/v1/shows" + (search ? `?search=${encodeURIComponent(search)}` : ""), signal);
+export const show = (id, signal) => getJson(`/api/v1/shows/${encodeURIComponent(id)}`, signal);
+export const videoBase = (id) => `/api/v1/video/${encodeURIComponent(id)}`;
+export const video = (id, codecs, signal) => getJson(`${videoBase(id)}?codecs=${encodeURIComponent(codecs)}`, signal);
