@@ -3,56 +3,55 @@
 use std::io::Read;
 
 use axum::http::StatusCode;
+use bytes::Bytes;
+use container::{
+    subtitle::{ass, srt, text, webvtt},
+    write::webvtt::{VttHeader, write_vtt},
+};
 use library::{Sidecar, SidecarFormat};
 use media::SubtitleFormat;
 
 use crate::{limits::SIDECAR_BYTES_MAX, problem::Problem};
 
 /// Reads a subtitle file as WebVTT or as ASS.
-pub(crate) async fn read(video_id: &str, sidecar: &Sidecar, form: SubtitleFormat) -> Result<String, Problem> {
+pub(crate) async fn read(video_id: &str, sidecar: &Sidecar, form: SubtitleFormat) -> Result<Bytes, Problem> {
     let path = sidecar.path()?;
-    let shown = sidecar.relative.to_string_lossy().into_owned();
-    let text = tokio::task::spawn_blocking(move || -> std::io::Result<Option<Vec<u8>>> {
+    let (shown, format) = (sidecar.relative.to_string_lossy().into_owned(), sidecar.format);
+    // Reading waits for a disk and turning a large file takes a while: neither is for a thread that serves others.
+    tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(SIDECAR_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        Ok((bytes.len() as u64 <= SIDECAR_BYTES_MAX).then_some(bytes))
+        std::fs::File::open(path)
+            .and_then(|file| file.take(SIDECAR_BYTES_MAX + 1).read_to_end(&mut bytes))
+            .map_err(|error| {
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "io", format!("{shown}: {error}"))
+        })?;
+        if bytes.len() as u64 > SIDECAR_BYTES_MAX {
+            return Err(refused(&shown, &format!("longer than {SIDECAR_BYTES_MAX} bytes")));
+        }
+        turn(&shown, &bytes, format, form)
     })
     .await
     .map_err(|error| Problem::internal(format!("{video_id}: {error}")))?
-    .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "io", format!("{shown}: {error}")))?
-    .ok_or_else(|| refused(format!("{shown}: is longer than {SIDECAR_BYTES_MAX} bytes")))?;
-    let text = decode(&text);
-    match (sidecar.format, form) {
-        (SidecarFormat::Ass, SubtitleFormat::Ass) | (SidecarFormat::WebVtt, SubtitleFormat::Vtt) => Ok(text),
+}
+
+fn turn(shown: &str, bytes: &[u8], format: SidecarFormat, form: SubtitleFormat) -> Result<Bytes, Problem> {
+    let cues = match (format, form) {
+        (SidecarFormat::Ass, SubtitleFormat::Ass) => {
+            return Ok(Bytes::from(text::decode(bytes).into_owned()));
+        }
         (_, SubtitleFormat::Ass) => {
-            Err(Problem::bad_request(format!("{shown}: is {} and not given as ass", sidecar.format.name())))
+            return Err(Problem::bad_request(format!("{shown}: is {} and not given as ass", format.name())));
         }
-        (SidecarFormat::Srt | SidecarFormat::Ass, SubtitleFormat::Vtt) => {
-            Err(refused(format!("{shown}: not turned into WebVTT yet")))
-        }
-    }
-}
-
-fn refused(detail: String) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "subtitle", detail)
-}
-
-/// Text of a file that does not say how it is coded: a byte order mark decides, then UTF-8 if it is, else Latin-1
-/// (Windows-1252 without its fancy quotes), which never fails.
-fn decode(bytes: &[u8]) -> String {
-    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();
-        String::from_utf16_lossy(&units)
+        (SidecarFormat::Srt, SubtitleFormat::Vtt) => srt::parse_file(bytes),
+        (SidecarFormat::Ass, SubtitleFormat::Vtt) => ass::parse_file(bytes),
+        (SidecarFormat::WebVtt, SubtitleFormat::Vtt) => webvtt::parse_file(bytes),
     };
-    match bytes {
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        _ => match std::str::from_utf8(bytes) {
-            Ok(text) => text.to_owned(),
-            Err(_) => bytes.iter().copied().map(char::from).collect(),
-        },
-    }
+    let cues = cues.map_err(|error| refused(shown, &error.to_string()))?;
+    Ok(write_vtt(&cues, VttHeader::default()))
+}
+
+fn refused(shown: &str, why: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "subtitle", format!("{shown}: {why}"))
 }
 
 #[cfg(test)]
@@ -60,11 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_of_any_coding_are_read() {
-        assert_eq!(decode("Übung".as_bytes()), "Übung");
-        assert_eq!(decode(b"\xef\xbb\xbfx"), "x");
-        assert_eq!(decode(b"\xff\xfeA\0"), "A");
-        assert_eq!(decode(b"\xfe\xff\0A"), "A");
-        assert_eq!(decode(b"\xdcbung"), "Übung");
+    fn srt_becomes_webvtt_and_only_ass_is_ass() {
+        let srt = b"1\r\n00:00:01,000 --> 00:00:02,500\r\n<i>\xdcbung</i> & <b>x\r\n";
+        let vtt = turn("a.srt", srt, SidecarFormat::Srt, SubtitleFormat::Vtt).unwrap();
+        let vtt = String::from_utf8(vtt.to_vec()).unwrap();
+        assert!(vtt.starts_with("WEBVTT\n"), "{vtt}");
+        assert!(vtt.contains("00:00:01.000 --> 00:00:02.500\n"), "{vtt}");
+        assert!(vtt.contains("\u{dc}bung"), "{vtt}");
+        let refused = turn("a.srt", srt, SidecarFormat::Srt, SubtitleFormat::Ass).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     }
 }

@@ -434,8 +434,8 @@ pub(crate) async fn subtitles(
     };
     if let Some(n) = track.strip_prefix("file-") {
         let sibling = n.parse().ok().and_then(|n: usize| video.sidecars.get(n)).ok_or_else(none)?;
-        let text = sidecar::read(video.id.as_str(), sibling, format).await?;
-        return Text { media_type, bytes: text.into(), keep: Keep::Revalidate }.answer(&headers);
+        let bytes = sidecar::read(video.id.as_str(), sibling, format).await?;
+        return Text { media_type, bytes, keep: Keep::Revalidate }.answer(&headers);
     }
     let n = track.parse().map_err(|_| none())?;
     let title = state.title(&video).await?;
