@@ -26,6 +26,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod problem;
+mod progressive;
 mod range;
 mod routes;
 mod server;

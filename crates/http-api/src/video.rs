@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::{
     extract::{Caught, Params},
     limits::CODECS_BYTES_MAX,
     problem::{Problem, ProblemJson, echo},
+    progressive::Progressive,
     sidecar,
     state::AppState,
     text::{Keep, Text, json, precondition_failed, value},
@@ -101,6 +102,7 @@ struct Opened {
     attachments: Vec<media::AttachmentInfo>,
     keyframes: media::KeyframeInfo,
     renditions: Vec<media::RenditionInfo>,
+    warnings: Vec<String>,
     decision: media::Decision,
 }
 
@@ -115,6 +117,7 @@ impl From<TitleInfo> for Opened {
             attachments: info.attachments,
             keyframes: info.keyframes,
             renditions: info.renditions,
+            warnings: info.warnings,
             decision: info.decision,
         }
     }
@@ -498,6 +501,7 @@ pub(crate) async fn progressive(
     State(state): State<AppState>,
     Caught(id): Caught<String>,
     Params(asked): Params<ProgressiveQuery>,
+    method: Method,
 ) -> Result<Response, Problem> {
     let from = match asked.t.as_deref() {
         None => 0.0,
@@ -513,9 +517,18 @@ pub(crate) async fn progressive(
         );
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "transcoding_unavailable", detail));
     }
-    let _title = state.title(&video).await?;
-    let _ = from;
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "not_built", "progressive streams are not built yet"))
+    let title = state.title(&video).await?;
+    let progressive = Progressive::new(title, from)?;
+    let mut response = Response::new(Body::empty());
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Its length is not known before its last segment is: seeking is by `t`.
+    fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+    if method == Method::GET {
+        *response.body_mut() = Body::from_stream(progressive.stream());
+    }
+    Ok(response)
 }
 
 #[cfg(test)]
