@@ -67,23 +67,25 @@ pub struct Movie {
 pub struct MovieOpener {
     len: u64,
     state: State,
+    /// The first bytes, until the container's opener asks for them.
+    head: Bytes,
 }
 
 #[derive(Debug)]
 enum State {
-    Sniff(Option<Bytes>),
+    Sniff,
     Matroska(Box<matroska::Opener>),
     Mp4(Box<mp4::Opener>),
 }
 
-/// Enough for both magics, and one read of a disk sector's worth that the openers then find already fed.
-const SNIFF_BYTES: u64 = 12;
+/// Far more than both magics need: what the openers ask for first is then at hand.
+const SNIFF_BYTES: u64 = 4096;
 
 impl MovieOpener {
     /// For a file of `len` bytes.
     #[must_use]
     pub fn new(len: u64) -> Self {
-        Self { len, state: State::Sniff(None) }
+        Self { len, state: State::Sniff, head: Bytes::new() }
     }
 }
 
@@ -92,26 +94,39 @@ impl PullParser for MovieOpener {
 
     fn poll(&mut self) -> Result<Pull<Movie>, ContainerError> {
         loop {
-            match &mut self.state {
-                State::Sniff(None) => return Ok(Pull::Need(ByteRange::new(0, SNIFF_BYTES.min(self.len)))),
-                State::Sniff(Some(head)) => {
-                    self.state = if matroska::looks_like(head) {
+            let asked = match &mut self.state {
+                State::Sniff if self.head.is_empty() && self.len > 0 => {
+                    return Ok(Pull::Need(ByteRange::new(0, SNIFF_BYTES.min(self.len))));
+                }
+                State::Sniff => {
+                    self.state = if matroska::looks_like(&self.head) {
                         State::Matroska(Box::new(matroska::Opener::new(self.len)))
-                    } else if mp4::looks_like(head) {
+                    } else if mp4::looks_like(&self.head) {
                         State::Mp4(Box::new(mp4::Opener::new(self.len)))
                     } else {
-                        return Err(ContainerError::UnknownContainer(hex(head)));
+                        return Err(ContainerError::UnknownContainer(hex(&self.head)));
                     };
+                    continue;
                 }
-                State::Matroska(opener) => return opener.poll(),
-                State::Mp4(opener) => return opener.poll(),
+                State::Matroska(opener) => opener.poll()?,
+                State::Mp4(opener) => opener.poll()?,
+            };
+            match asked {
+                Pull::Need(range) if range.start() == 0 && !self.head.is_empty() => {
+                    let head = std::mem::take(&mut self.head);
+                    let Some(len) = usize::try_from(range.len()).ok().filter(|len| *len <= head.len()) else {
+                        return Ok(Pull::Need(range));
+                    };
+                    self.feed(range, head.slice(..len));
+                }
+                asked => return Ok(asked),
             }
         }
     }
 
     fn feed(&mut self, range: ByteRange, bytes: Bytes) {
         match &mut self.state {
-            State::Sniff(head) => *head = Some(bytes),
+            State::Sniff => self.head = bytes,
             State::Matroska(opener) => opener.feed(range, bytes),
             State::Mp4(opener) => opener.feed(range, bytes),
         }
@@ -122,5 +137,5 @@ fn hex(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "nothing".to_owned();
     }
-    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
+    bytes.iter().take(12).map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
 }

@@ -42,6 +42,12 @@ pub(super) fn defaults(mvex: &BoxView<'_>) -> Result<Vec<Defaults>, ContainerErr
     Ok(all)
 }
 
+/// The duration of film and fragments that an `mehd` states, in ticks of the movie.
+pub(super) fn whole_duration(mehd: &BoxView<'_>) -> Result<u64, ContainerError> {
+    let (version, _, mut fields) = mehd.full()?;
+    fields.u32_or_u64(version)
+}
+
 /// Tables that grow by a fragment at a time.
 #[derive(Debug)]
 pub(super) struct Assembly {

@@ -25,7 +25,7 @@ pub(super) struct Opened {
 /// Reads a whole `moov`.
 pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, ContainerError> {
     let mut words = MovieWords::default();
-    let (mut head, mut mvex, mut traks) = (None, None, Vec::new());
+    let (mut head, mut mvex, mut whole, mut traks) = (None, None, None, Vec::new());
     for child in moov.children() {
         let child = child?;
         match &child.kind {
@@ -37,7 +37,10 @@ pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, Contain
                 }
                 traks.push(trak::parse(&child)?);
             }
-            b"mvex" => mvex = Some(fragments::defaults(&child)?),
+            b"mvex" => {
+                mvex = Some(fragments::defaults(&child)?);
+                whole = child.child(*b"mehd").map(|mehd| fragments::whole_duration(&mehd)).transpose()?;
+            }
             b"udta" => words.read_udta(&child),
             b"meta" => words.read_meta(&child),
             b"cmov" => {
@@ -97,7 +100,7 @@ pub(super) fn parse(moov: &BoxView<'_>, file_len: u64) -> Result<Opened, Contain
         format: Format::Mp4,
         len: file_len,
         title: words.title,
-        stated_duration_ns: duration.and_then(|ticks| nanoseconds(ticks, movie_timescale)),
+        stated_duration_ns: whole.or(duration).and_then(|ticks| nanoseconds(ticks, movie_timescale)),
         tracks,
         chapters: words.chapters,
         attachments: words.covers,

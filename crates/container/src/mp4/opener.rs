@@ -15,6 +15,9 @@ use crate::{
 
 /// The first read: enough for `ftyp` and the header of what follows, or all of a small `moov`.
 const FIRST_READ_BYTES: u64 = 4096;
+/// The longest rest of a file behind its media that is asked for at once: such a rest is the `moov` nearly always, and
+/// one question less is a round trip less on a slow source.
+const TAIL_READ_BYTES: u64 = 1 << 20;
 /// The longest read in the hope of a whole `moof`.
 const FRAGMENT_READ_BYTES_MAX: u64 = 64 << 10;
 
@@ -105,11 +108,12 @@ impl Opener {
         Ok(self.at_hand(whole).map_or(Pull::Need(wanted), Pull::Item))
     }
 
-    /// How much to ask for at `pos`: in a fragmented file, a `moof` as long as the last and the header after it.
+    /// How much to ask for at `pos`: a short rest behind the media, which is the index nearly always; in a fragmented file, a `moof` as long as the last and the header after it.
     fn read_len(&self) -> u64 {
         match &self.opened {
             _ if self.pos == 0 => FIRST_READ_BYTES,
             Some(_) => self.fragment_bytes,
+            None if self.mdat.is_some() && self.len - self.pos <= TAIL_READ_BYTES => self.len - self.pos,
             None => HEADER_BYTES_MAX,
         }
     }

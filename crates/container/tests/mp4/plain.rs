@@ -264,3 +264,16 @@ fn a_foreign_full_box_in_the_sample_table_is_passed_over() {
     let (file, _) = film_with(&[TestTrack::video(ten())], &extra);
     assert_eq!(times(&open(&file).unwrap(), 0).len(), 10);
 }
+
+#[test]
+fn the_first_bytes_that_tell_the_container_are_not_asked_for_again() {
+    let file = film(&[TestTrack::video(vec![TestSample { size: 50_000, ..TestSample::default() }; 50])]);
+    let mut opener = container::MovieOpener::new(file.len() as u64);
+    let mut reads = Vec::new();
+    while let Pull::Need(range) = opener.poll().unwrap() {
+        reads.push(range);
+        let place = usize::try_from(range.start()).unwrap()..usize::try_from(range.end()).unwrap();
+        opener.feed(range, file.slice(place));
+    }
+    assert_eq!(reads.len(), 2, "head and index: {reads:?}");
+}
