@@ -248,13 +248,17 @@ fn check_ts(film: &Film, dir: &TempDir) {
             samples
         })
         .collect();
-    let mut split: Vec<Vec<&[Sample]>> = samples
-        .iter()
-        .zip(&tracks)
-        .map(|(samples, track)| segments(samples, track.kind == TrackKind::Video))
-        .collect();
-    let count = split.iter().map(Vec::len).max().unwrap();
-    split.iter_mut().for_each(|segments| segments.resize(count, &[]));
+    // Boundaries of the film: what the first track's segments begin with; the others follow by time.
+    let first = segments(&samples[0], tracks[0].kind == TrackKind::Video);
+    let starts: Vec<i64> = first.iter().skip(1).map(|segment| segment[0].pts).collect();
+    let mut split: Vec<Vec<&[Sample]>> = vec![first];
+    for samples in samples.iter().skip(1) {
+        let at = |start: &i64| samples.partition_point(|s| s.pts < *start);
+        let ends: Vec<usize> = starts.iter().map(at).chain([samples.len()]).collect();
+        let begins = [0].iter().chain(&ends);
+        split.push(begins.zip(&ends).map(|(&begin, &end)| &samples[begin..end]).collect());
+    }
+    let count = split[0].len();
     let mut file = Vec::new();
     for number in 0..count {
         let segment: Vec<&[Sample]> = split.iter().map(|segments| segments[number]).collect();
