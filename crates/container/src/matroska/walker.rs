@@ -1,5 +1,8 @@
 //! Walks clusters block by block (RFC 9559, section 5.1.3).
 //!
+//! Bytes that make no sense cost the blocks up to the next cluster, which is looked for within a limit; a file that ends
+//! early ends the walk.
+//!
 //! Either the payloads are wanted, and the range is read in large windows; or they are not, and the walker hops from
 //! header to header. Times are the container's own: no codec delay is taken off, nothing is snapped to a grid.
 
@@ -87,12 +90,11 @@ struct Cluster {
     timestamp: i64,
 }
 
-/// A BlockGroup that is being read: its parts come in any order.
+/// A BlockGroup that is being read: its parts come in any order, and its frames wait in the queue until it ends.
 #[derive(Debug)]
 struct Group {
     element: u64,
     end: u64,
-    block: Option<(u64, u64)>,
     duration: Option<u64>,
     referenced: bool,
 }
@@ -102,6 +104,16 @@ enum Step {
     Again,
     Need(ByteRange),
     End,
+}
+
+/// An unsigned integer payload.
+enum Uint {
+    Value(u64),
+    Need(ByteRange),
+    /// The file ends inside it.
+    Cut,
+    /// More than eight bytes.
+    TooLong,
 }
 
 impl BlockWalker {
@@ -193,7 +205,9 @@ impl BlockWalker {
         if let Some(group) = &self.group
             && self.at >= group.end
         {
-            return self.close_group();
+            self.at = group.end;
+            self.close_group();
+            return Ok(Step::Again);
         }
         if let Some(cluster) = self.cluster
             && cluster.end.is_some_and(|end| self.at >= end)
@@ -245,24 +259,23 @@ impl BlockWalker {
             return Ok(self.lost());
         }
         match found.id {
-            ids::TIMESTAMP => {
-                let Some(timestamp) = self.uint(start, size)? else { return Ok(Step::End) };
-                match timestamp {
-                    Ok(value) => {
-                        let timestamp = i64::try_from(value).unwrap_or(i64::MAX >> 16);
-                        self.cluster = Some(Cluster { timestamp, ..cluster });
-                    }
-                    Err(need) => return Ok(Step::Need(need)),
+            ids::TIMESTAMP => match self.uint(start, size) {
+                Uint::Value(value) => {
+                    let timestamp = i64::try_from(value).unwrap_or(i64::MAX >> 16);
+                    self.cluster = Some(Cluster { timestamp, ..cluster });
                 }
-            }
+                Uint::Need(need) => return Ok(Step::Need(need)),
+                Uint::Cut => return Ok(Step::End),
+                // Blocks of an unknown time are of no use.
+                Uint::TooLong => return Ok(self.lost()),
+            },
             ids::SIMPLE_BLOCK => {
-                if let Some(step) = self.block(self.at, start, size, None)? {
+                if let Some(step) = self.block(self.at, start, size)? {
                     return Ok(step);
                 }
             }
             ids::BLOCK_GROUP => {
-                self.group =
-                    Some(Group { element: self.at, end, block: None, duration: None, referenced: false });
+                self.group = Some(Group { element: self.at, end, duration: None, referenced: false });
                 self.at = start;
                 return Ok(Step::Again);
             }
@@ -273,55 +286,55 @@ impl BlockWalker {
     }
 
     fn in_group(&mut self, found: Header, start: u64) -> Result<Step, ContainerError> {
-        let Some(group_end) = self.group.as_ref().map(|g| g.end) else { return Ok(Step::Again) };
+        let Some(group) = &mut self.group else { return Ok(Step::Again) };
         let end = found.size.map_or(u64::MAX, |size| start.saturating_add(size));
-        if end > group_end {
+        if end > group.end {
             return Ok(self.lost());
         }
         let size = end - start;
-        let duration = if found.id == ids::BLOCK_DURATION {
-            match self.uint(start, size)? {
-                Some(Ok(value)) => Some(value),
-                Some(Err(need)) => return Ok(Step::Need(need)),
-                None => return Ok(Step::End),
+        match found.id {
+            ids::BLOCK => {
+                let element = group.element;
+                self.out.clear();
+                if let Some(step) = self.block(element, start, size)? {
+                    return Ok(step);
+                }
             }
-        } else {
-            None
-        };
-        if let Some(group) = &mut self.group {
-            match found.id {
-                ids::BLOCK => group.block = Some((start, size)),
-                ids::BLOCK_DURATION => group.duration = duration,
-                ids::REFERENCE_BLOCK => group.referenced = true,
-                _ => {}
+            ids::BLOCK_DURATION => {
+                let duration = match self.uint(start, size) {
+                    Uint::Value(value) => Some(value),
+                    Uint::Need(need) => return Ok(Step::Need(need)),
+                    Uint::Cut => return Ok(Step::End),
+                    Uint::TooLong => None,
+                };
+                if let Some(group) = &mut self.group {
+                    group.duration = duration;
+                }
             }
+            ids::REFERENCE_BLOCK => group.referenced = true,
+            _ => {}
         }
         self.at = end;
         Ok(Step::Again)
     }
 
-    fn close_group(&mut self) -> Result<Step, ContainerError> {
-        let Some(group) = &self.group else { return Ok(Step::Again) };
-        let (element, end) = (group.element, group.end);
-        let facts = (group.duration, !group.referenced);
-        if let Some((start, size)) = group.block
-            && let Some(step) = self.block(element, start, size, Some(facts))?
-        {
-            return Ok(step);
+    /// Tells the waiting frames what their group said.
+    fn close_group(&mut self) {
+        let Some(group) = self.group.take() else { return };
+        let frames = self.out.len().max(1) as u64;
+        for (n, block) in (0_u64..).zip(&mut self.out) {
+            block.sample.sync = !group.referenced;
+            let Some(duration) = group.duration else { continue };
+            block.sample.duration = u32::try_from(duration / frames).unwrap_or(u32::MAX);
+            if self.tracks.get(block.track).is_some_and(|track| track.frame_ns.is_none()) {
+                let later = i64::try_from(duration.saturating_mul(n) / frames).unwrap_or(i64::MAX);
+                block.sample.pts = block.sample.pts.saturating_add(later);
+            }
         }
-        self.group = None;
-        self.at = end;
-        Ok(Step::Again)
     }
 
-    /// Gives the frames of a block. `facts` are a group's: duration in ticks, and whether it is a keyframe.
-    fn block(
-        &mut self,
-        element: u64,
-        start: u64,
-        size: u64,
-        facts: Option<(Option<u64>, bool)>,
-    ) -> Result<Option<Step>, ContainerError> {
+    /// Queues the frames of a block, each with the time that a constant frame duration gives it.
+    fn block(&mut self, element: u64, start: u64, size: u64) -> Result<Option<Step>, ContainerError> {
         let head = match self.bytes(start, size.min(BLOCK_HEAD_BYTES_MAX)) {
             Some(Ok(head)) => head,
             Some(Err(need)) => return Ok(Some(Step::Need(self.widen(need, start, size)))),
@@ -364,37 +377,27 @@ impl BlockWalker {
         }
         let cluster = self.cluster.map_or((self.options.range.start(), 0), |c| (c.element, c.timestamp));
         let pts = cluster.1.saturating_add(i64::from(i16::from_be_bytes([high, low])));
-        let (duration, sync) = facts.unwrap_or((None, flags & 0x80 != 0));
-        let block = |bytes, pts, duration: Option<u64>, data| {
-            let duration = duration.map_or(0, |d| u32::try_from(d).unwrap_or(u32::MAX));
-            let sample = SampleRef { pts, duration, bytes, sync };
+        let sync = flags & 0x80 != 0;
+        let block = |bytes, pts, data| {
+            let sample = SampleRef { pts, duration: 0, bytes, sync };
             Block { track: index, sample, element, cluster: cluster.0, data }
         };
         let Some(lace) = lace else {
             let data = self.data(body);
-            self.out.push_back(block(body, pts, duration, data));
+            self.out.push_back(block(body, pts, data));
             return Ok(None);
         };
-        let frames = lace.sizes.len().max(1) as u64;
         let mut offset = body.start() + lace.header as u64;
-        for (n, size) in lace.sizes.into_iter().enumerate() {
+        for (n, size) in (0_u64..).zip(lace.sizes) {
             let bytes = ByteRange::new(offset, offset + size);
             offset += size;
-            let pts = pts.saturating_add(self.later(n as u64, frames, frame_ns, duration));
+            let ticks =
+                n.saturating_mul(frame_ns.unwrap_or(0)).saturating_add(self.scale_ns / 2) / self.scale_ns;
+            let pts = pts.saturating_add(i64::try_from(ticks).unwrap_or(i64::MAX));
             let data = self.data(bytes);
-            self.out.push_back(block(bytes, pts, duration.map(|d| d / frames), data));
+            self.out.push_back(block(bytes, pts, data));
         }
         Ok(None)
-    }
-
-    /// Ticks from a block's time to its `n`th frame's.
-    fn later(&self, n: u64, frames: u64, frame_ns: Option<u64>, duration: Option<u64>) -> i64 {
-        let ticks = match (frame_ns, duration) {
-            (Some(ns), _) => n.saturating_mul(ns).saturating_add(self.scale_ns / 2) / self.scale_ns,
-            (None, Some(duration)) => duration.saturating_mul(n) / frames,
-            (None, None) => 0,
-        };
-        i64::try_from(ticks).unwrap_or(i64::MAX)
     }
 
     /// Where payloads are wanted, the whole element is read at once and not its head first.
@@ -436,19 +439,22 @@ impl BlockWalker {
         (to <= self.window.len()).then(|| self.window.slice(from..to))
     }
 
-    /// An unsigned integer payload; `None` at the end of the file.
-    fn uint(&self, start: u64, size: u64) -> Result<Option<Result<u64, ByteRange>>, ContainerError> {
+    fn uint(&self, start: u64, size: u64) -> Uint {
         if size > 8 {
-            return Err(malformed(start, format!("an integer of {size} bytes")));
+            return Uint::TooLong;
         }
-        Ok(self
-            .bytes(start, size)
-            .map(|read| read.map(|b| b.iter().fold(0, |v, byte| v << 8 | u64::from(*byte)))))
+        match self.bytes(start, size) {
+            Some(Ok(bytes)) => Uint::Value(bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))),
+            Some(Err(need)) => Uint::Need(need),
+            None => Uint::Cut,
+        }
     }
 
     /// The bytes here make no sense: the next cluster is looked for.
     fn lost(&mut self) -> Step {
+        // Without its group's end nobody knows whether a block is a keyframe.
         self.group = None;
+        self.out.clear();
         self.cluster = None;
         self.searching = Some(self.at);
         // The ID that stands here, if it is a cluster's, is the one that made no sense.
@@ -497,7 +503,9 @@ impl PullParser for BlockWalker {
 
     fn poll(&mut self) -> Result<Pull<Walked>, ContainerError> {
         loop {
-            if let Some(block) = self.out.pop_front() {
+            if self.group.is_none()
+                && let Some(block) = self.out.pop_front()
+            {
                 return Ok(Pull::Item(Walked::Block(block)));
             }
             match self.step()? {
