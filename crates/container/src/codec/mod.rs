@@ -78,6 +78,8 @@ pub enum TextFormat {
     Ass(Bytes),
     /// WebVTT cues.
     WebVtt,
+    /// WebVTT cues as WebM held them first: identifier and settings in two lines before the text.
+    WebVttInline,
     /// 3GPP timed text (ISO/IEC 14496-17).
     Tx3g,
 }
@@ -176,7 +178,7 @@ impl CodecConfig {
             Self::Vorbis(_) => "vorbis",
             Self::Text(TextFormat::Srt) => "srt",
             Self::Text(TextFormat::Ass(_)) => "ass",
-            Self::Text(TextFormat::WebVtt) => "webvtt",
+            Self::Text(TextFormat::WebVtt | TextFormat::WebVttInline) => "webvtt",
             Self::Text(TextFormat::Tx3g) => "tx3g",
             Self::Other { id, .. } => id,
         }

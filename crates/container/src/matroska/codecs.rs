@@ -26,6 +26,7 @@ pub(super) fn config(id: &str, private: &Bytes, sound: Option<&Sound>) -> CodecC
         "S_TEXT/ASS" | "S_TEXT/SSA" | "S_ASS" | "S_SSA" => {
             Ok(CodecConfig::Text(TextFormat::Ass(private.clone())))
         }
+        "D_WEBVTT/SUBTITLES" | "D_WEBVTT/CAPTIONS" => Ok(CodecConfig::Text(TextFormat::WebVttInline)),
         "S_TEXT/WEBVTT" => Ok(CodecConfig::Text(TextFormat::WebVtt)),
         _ if id == "A_AAC" || id.starts_with("A_AAC/") => match old_aac(id, private, sound) {
             Some(aac) => Ok(CodecConfig::Aac(aac)),

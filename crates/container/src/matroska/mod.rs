@@ -1,6 +1,7 @@
 //! Matroska and WebM (RFC 9559, RFC 8794): headers, Cues, and clusters walked block by block.
 //!
-//! Which cues become segment boundaries, and times made exact, are `packager`'s.
+//! [`Opener`] reads what is not media; [`BlockWalker`] finds the frames. Tags are not read, encryption is not undone, and
+//! BlockAdditions are passed over. Which cues become segment boundaries, and times made exact, are `packager`'s.
 
 mod codecs;
 mod ebml;
@@ -62,7 +63,8 @@ pub fn looks_like(head: &[u8]) -> bool {
 pub struct Block {
     /// Index into [`Movie::tracks`].
     pub track: usize,
-    /// Times in ticks of [`MatroskaIndex::timestamp_scale_ns`], not of the track; payload place; sync flag.
+    /// Times in ticks of [`MatroskaIndex::timestamp_scale_ns`] as stored, with no codec delay taken off; duration 0 where the
+    /// block says none; payload place; sync flag.
     pub sample: SampleRef,
     /// Absolute offset of the (Simple)Block's or BlockGroup's element.
     pub element: u64,

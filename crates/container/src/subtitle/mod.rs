@@ -48,6 +48,7 @@ enum Kind {
     Srt,
     Ass(ass::Styles),
     WebVtt,
+    WebVttInline,
     Tx3g,
 }
 
@@ -59,6 +60,7 @@ impl CueReader {
             TextFormat::Srt => Kind::Srt,
             TextFormat::Ass(header) => Kind::Ass(ass::Styles::parse(header)),
             TextFormat::WebVtt => Kind::WebVtt,
+            TextFormat::WebVttInline => Kind::WebVttInline,
             TextFormat::Tx3g => Kind::Tx3g,
         };
         Self { kind }
@@ -75,6 +77,7 @@ impl CueReader {
                 return webvtt::cues_from_mp4_sample(start_ms, duration_ms, payload);
             }
             Kind::WebVtt => webvtt::cue_from_block(start_ms, duration_ms, payload, &[]),
+            Kind::WebVttInline => webvtt::cue_from_webm_block(start_ms, duration_ms, payload),
             Kind::Tx3g => tx3g::cue_from_sample(start_ms, duration_ms, payload),
         };
         one.into_iter().collect()
@@ -91,7 +94,13 @@ pub fn cues_from_sample(format: &TextFormat, start_ms: i64, duration_ms: i64, pa
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
     let header = bytes::Bytes::copy_from_slice(data);
-    let formats = [TextFormat::Srt, TextFormat::Ass(header), TextFormat::WebVtt, TextFormat::Tx3g];
+    let formats = [
+        TextFormat::Srt,
+        TextFormat::Ass(header),
+        TextFormat::WebVtt,
+        TextFormat::WebVttInline,
+        TextFormat::Tx3g,
+    ];
     let mut cues: Vec<Cue> =
         formats.iter().flat_map(|format| cues_from_sample(format, 1_000, 2_000, data)).collect();
     cues.extend(webvtt::cue_from_block(0, 1, data, data));

@@ -227,3 +227,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn webm_blocks_of_the_first_form_name_their_cue_and_its_place_in_two_lines() {
+    let cues = cues_from_sample(&TextFormat::WebVttInline, 0, 10, b"id 7\nline:0 align:start\nOne\nTwo");
+    assert_eq!(cues.len(), 1);
+    assert_eq!((cues[0].id.as_str(), cues[0].text.as_str()), ("id 7", "One\nTwo"));
+    assert!(cues[0].settings.contains("line:0"), "{}", cues[0].settings);
+    let bare = cues_from_sample(&TextFormat::WebVttInline, 0, 10, b"\n\nThe first line");
+    assert_eq!((bare[0].id.as_str(), bare[0].text.as_str()), ("", "The first line"));
+    assert_eq!(cues_from_sample(&TextFormat::WebVttInline, 0, 10, b"cut"), []);
+}

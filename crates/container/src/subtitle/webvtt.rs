@@ -24,6 +24,14 @@ pub fn cue_from_block(start_ms: i64, duration_ms: i64, payload: &[u8], addition:
     Some(cue)
 }
 
+/// What a block of WebM's first form shows (`D_WEBVTT/SUBTITLES`): a line of identifier, a line of settings, the text.
+#[must_use]
+pub fn cue_from_webm_block(start_ms: i64, duration_ms: i64, payload: &[u8]) -> Option<Cue> {
+    let mut parts = payload.splitn(3, |byte| *byte == b'\n');
+    let (id, settings) = (parts.next()?, parts.next()?);
+    cue_from_block(start_ms, duration_ms, parts.next()?, &[settings, b"\n", id].concat())
+}
+
 /// Whether a sample is boxes, as in MP4, rather than text.
 pub(super) fn is_mp4_sample(payload: &[u8]) -> bool {
     matches!(payload.get(4..8), Some(b"vttc" | b"vtte" | b"vtta"))
