@@ -23,10 +23,10 @@ pub mod limits;
 pub mod plan;
 pub mod playlist;
 mod rendition;
-#[allow(dead_code)]
 mod script;
 pub mod subtitles;
 pub mod ts;
+mod walk;
 
 pub use cut::{CutSample, CutSegment, CutTrack, Cutter};
 pub use delivery::{CodecList, Delivery, SegmentFormat};

@@ -39,3 +39,14 @@ pub const SPILL_AHEAD_BLOCKS: usize = 8_192;
 pub const SEGMENT_SAMPLES_MAX: usize = 1 << 18;
 /// Milliseconds looked back for a subtitle that began in an earlier segment.
 pub const SUBTITLE_LOOK_BACK_MS: u32 = 15_000;
+/// Blocks walked in a cluster to find the one that a cue names: a cluster of five seconds of video and eight audio
+/// tracks has some 3,000.
+pub const CUE_BLOCKS_MAX: usize = 8_192;
+/// Blocks looked at from a cluster's beginning to find the first of the video: interleaving puts it among the first.
+pub const CLUSTER_BLOCKS_LOOKED_AT: usize = 256;
+/// Subtitles in a track: a line a second for 24 hours.
+pub const SUBTITLES_MAX: usize = 90_000;
+/// Bytes of one subtitle; ASS drawings take some ten thousand.
+pub const SUBTITLE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes walked past a segment's clusters for subtitles that were stored late.
+pub const SUBTITLE_AHEAD_BYTES: u64 = 1 << 20;

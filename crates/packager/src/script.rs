@@ -8,7 +8,10 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -18,7 +21,10 @@ use container::{ContainerError, Pull, PullParser};
 
 /// The script's end of the conversation.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asker(Arc<Mutex<Slot>>);
+pub(crate) struct Asker {
+    slot: Arc<Mutex<Slot>>,
+    asked: Arc<AtomicU64>,
+}
 
 #[derive(Debug, Default)]
 enum Slot {
@@ -31,6 +37,10 @@ enum Slot {
 impl Asker {
     /// These bytes. The range must lie within the file.
     pub(crate) async fn read(&self, range: ByteRange) -> Result<Bytes, ContainerError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        self.asked.fetch_add(range.len(), Ordering::Relaxed);
         self.put(Slot::Asked(range));
         poll_fn(|_| match self.take_fed(range) {
             Some(bytes) => Poll::Ready(Ok(bytes)),
@@ -52,12 +62,17 @@ impl Asker {
         }
     }
 
+    /// Bytes asked for so far.
+    pub(crate) fn bytes_asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     fn put(&self, slot: Slot) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = slot;
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
     }
 
     fn take_fed(&self, wanted: ByteRange) -> Option<Bytes> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::take(&mut *slot) {
             Slot::Fed(range, bytes) if range == wanted => Some(bytes),
             other => {
@@ -68,7 +83,7 @@ impl Asker {
     }
 
     fn asked(&self) -> Option<ByteRange> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.slot.lock().unwrap_or_else(PoisonError::into_inner) {
             Slot::Asked(range) => Some(*range),
             _ => None,
         }

@@ -9,6 +9,8 @@ use container::{ContainerError, Index, Pull, PullParser, Timescale};
 
 use crate::{PackagerError, Planned, RenditionId, SegmentIndex, plan::merge, script::Script, ts};
 
+mod matroska;
+pub(crate) use matroska::clusters_of;
 mod mp4;
 mod rank;
 
@@ -127,7 +129,7 @@ impl Cutter {
         let segment = *planned.segment(rendition, index)?;
         let track = planned.rendition_track(rendition)?;
         let planned = planned.clone();
-        let script = Script::new(move |_ask| async move {
+        let script = Script::new(move |ask| async move {
             let tracks = match &planned.movie.index {
                 Index::Mp4(_) => {
                     let own = mp4::own(&planned, rendition, track, &segment);
@@ -135,7 +137,7 @@ impl Cutter {
                     own.into_iter().chain(beside).collect()
                 }
                 Index::Matroska(_) => {
-                    return Err(ContainerError::UnknownContainer("not cut yet".to_owned()));
+                    matroska::cut(&ask, &planned, rendition, track, &segment, beside).await?
                 }
             };
             Ok(CutSegment { rendition, index, tracks })

@@ -15,6 +15,8 @@ use crate::{PackagerError, RenditionId, SegmentIndex};
 
 mod assemble;
 mod boundaries;
+mod grid;
+mod matroska;
 mod mp4;
 mod planner;
 mod probe;
@@ -22,7 +24,7 @@ mod segments;
 mod table;
 
 pub use planner::Planner;
-pub(crate) use segments::first_at_or_after;
+pub(crate) use segments::{first_at_or_after, first_tick_at_or_after};
 pub(crate) use table::TableView;
 
 /// Goes up whenever a plan made by older code would cut differently.
@@ -295,12 +297,24 @@ impl Planned {
         Some(TableView::of(index.tables.get(track)?, self.plan.track(track)?))
     }
 
+    /// The clusters of a Matroska file; nothing for others.
+    pub(crate) fn clusters(&self) -> ByteRange {
+        match &self.movie.index {
+            Index::Matroska(index) => ByteRange::new(index.first_cluster.unwrap_or(0), index.clusters_end),
+            Index::Mp4(_) => ByteRange::default(),
+        }
+    }
+
     /// Where the clusters of these intervals lie: from the cluster of the first one's keyframe to that of the
     /// following one's, and a little into it where the keyframe is not its first block.
     pub(crate) fn interval_bytes(&self, intervals: (u32, u32)) -> ByteRange {
         let Index::Matroska(index) = &self.movie.index else { return ByteRange::default() };
         let at = |n: u32| self.plan.intervals.get(n as usize);
-        let start = at(intervals.0).map_or(0, |i| i.place);
+        // Whatever comes before the first keyframe belongs to the first interval: audio may begin long before.
+        let start = match intervals.0 {
+            0 => index.first_cluster.unwrap_or(0),
+            n => at(n).map_or(0, |i| i.place),
+        };
         let end = at(intervals.1).map_or(index.clusters_end, |i| {
             i.place.saturating_add(i.relative.map_or(0, |r| r.saturating_add(CLUSTER_HEAD_BYTES)))
         });

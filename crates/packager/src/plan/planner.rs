@@ -6,7 +6,7 @@ use byte_source::ByteRange;
 use bytes::Bytes;
 use container::{ContainerError, Index, Movie, Pull, PullParser};
 
-use super::{PLAN_VERSION, Plan, PlanOptions, Planned, mp4};
+use super::{PLAN_VERSION, Plan, PlanOptions, Planned, matroska, mp4};
 use crate::{PackagerError, limits, script::Script};
 
 /// Plans a title. Gives one [`Planned`].
@@ -23,9 +23,7 @@ impl Planner {
             script: Script::new(move |ask| async move {
                 let plan = match &movie.index {
                     Index::Mp4(index) => mp4::plan(&ask, &movie, index, &options).await?,
-                    Index::Matroska(_) => {
-                        return Err(ContainerError::UnknownContainer("matroska".to_owned()));
-                    }
+                    Index::Matroska(index) => matroska::plan(&ask, &movie, index, &options).await?,
                 };
                 complete(movie, plan)
             }),

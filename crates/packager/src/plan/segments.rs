@@ -2,7 +2,7 @@
 
 use container::Timescale;
 
-use super::{Interval, PlanOptions, SegmentPlan, boundaries::ticks};
+use super::{Clock, Interval, PlanOptions, SegmentPlan, TrackPlan, boundaries::ticks};
 
 /// What a track has in one interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,6 +107,16 @@ pub(crate) fn first_at_or_after(
         if time(middle) < edge { low = middle + 1 } else { high = middle }
     }
     low
+}
+
+/// The first tick at or after a boundary (of our time, in `clock`) at which a track's frame may begin: on its grid, if
+/// it has one.
+pub(crate) fn first_tick_at_or_after(plan: &TrackPlan, clock: Timescale, boundary: i64) -> i64 {
+    let edge = clock.rescale_ceil(boundary, plan.timescale);
+    let Clock::Grid { first, frame } = plan.clock else { return edge };
+    let (zero, frame) = (first.saturating_add(plan.shift), i64::from(frame.max(1)));
+    let n = -zero.saturating_sub(edge).div_euclid(frame);
+    zero.saturating_add(n.saturating_mul(frame))
 }
 
 /// One piece for each interval, whatever is in it: subtitles, which are silent most of the time.
