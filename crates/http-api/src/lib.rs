@@ -39,6 +39,6 @@ mod video;
 pub use guard::HostPolicy;
 pub use problem::Problem;
 pub use range::{Asked, parse_range};
-pub use routes::router;
+pub use routes::{router, routes};
 pub use server::{Server, ServerError};
 pub use state::{AppState, Shutdown};

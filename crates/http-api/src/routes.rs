@@ -22,6 +22,11 @@ pub(crate) fn label(matched: Option<&str>) -> &'static str {
     LABELS.iter().find(|(route, _)| *route == matched).map_or("other", |(_, label)| label)
 }
 
+/// Every route, as it is written in the router.
+pub fn routes() -> impl Iterator<Item = &'static str> {
+    LABELS.iter().map(|(route, _)| *route)
+}
+
 const LABELS: &[(&str, &str)] = &[
     ("/", "page"),
     ("/assets/{*path}", "page"),
