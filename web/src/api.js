@@ -21,6 +21,20 @@ export async function getJson(path, signal) {
   throw new ApiError(problem);
 }
 
+/** What the server says is wrong with an address; null if nothing is. */
+export async function problemAt(url, signal) {
+  try {
+    const response = await fetch(url, { signal });
+    if (response.ok) {
+      response.body?.cancel();
+      return null;
+    }
+    return new ApiError(await response.json());
+  } catch {
+    return null;
+  }
+}
+
 export const shows = (search, signal) =>
   getJson("/api/v1/shows" + (search ? `?search=${encodeURIComponent(search)}` : ""), signal);
 export const show = (id, signal) => getJson(`/api/v1/shows/${encodeURIComponent(id)}`, signal);

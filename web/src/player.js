@@ -31,7 +31,10 @@ const language = (code) => {
     return code;
   }
 };
-const trackName = (track, n) => [language(track.lang), track.name !== language(track.lang) && track.name].filter(Boolean).join(" · ") || `Track ${n + 1}`;
+const trackName = (track, n) => {
+  const spoken = language(track.lang), said = [track.lang, spoken].includes(track.name) ? null : track.name;
+  return [spoken, said].filter(Boolean).join(" · ") || `Track ${n + 1}`;
+};
 const time = (seconds) => {
   const s = Math.round(seconds), parts = [Math.floor(s / 3600), Math.floor(s / 60) % 60, s % 60];
   return (parts[0] ? parts : parts.slice(1)).map((n, i) => (i ? String(n).padStart(2, "0") : n)).join(":");
@@ -100,8 +103,14 @@ export function watch(content, id, signal) {
     let recovered = 0;
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (!data.fatal) return;
+      // Nobody's film stops for want of its subtitles.
+      if (data.frag?.type === "subtitle" || data.details.startsWith("subtitle")) {
+        hls.subtitleTrack = -1;
+        announce("The subtitles could not be loaded");
+        return void hls.startLoad();
+      }
       if (data.type === Hls.ErrorTypes.MEDIA_ERROR && recovered++ < 2) return void hls.recoverMediaError();
-      explain(data.response?.code, data.details, data.error?.message);
+      explain(data.frag?.url ?? data.url ?? master, data.details, data.error?.message);
     });
     hls.loadSource(master);
     hls.attachMedia(video);
@@ -113,14 +122,10 @@ export function watch(content, id, signal) {
   }
 
   // hls.js knows only the status of a failed request; the server's reason is in its body.
-  async function explain(status, details, message) {
-    try {
-      await api.getJson(master, signal);
-    } catch (error) {
-      if (error instanceof api.ApiError) return fail(error.title, error.message);
-      if (error.name === "AbortError") return;
-    }
-    fail("Playback stopped", [details, message, status && `HTTP ${status}`].filter(Boolean).join(" · "));
+  async function explain(url, details, message) {
+    const problem = await api.problemAt(url, signal);
+    if (signal.aborted) return;
+    fail(problem?.title ?? "Playback stopped", problem?.message ?? [details, message].filter(Boolean).join(" · "));
   }
 
   api.video(id, codecs, signal).then((info) => {

@@ -73,9 +73,10 @@ fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok()
 }
 
-/// Nothing inline, nothing from elsewhere; `blob:` is how players of segments feed `<video>`.
+/// Nothing inline, nothing from elsewhere; `blob:` is how players of segments feed `<video>`, and an empty track from
+/// `data:` how hls.js switches native subtitles on.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-    media-src 'self' blob:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; manifest-src 'self'; \
+    media-src 'self' blob: data:; connect-src 'self'; worker-src 'self' blob:; font-src 'self'; manifest-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What a page of ours may do; everything else is no page and may do nothing.

@@ -45,7 +45,17 @@ fn run(subtitles: &Path, film: &Path) -> Result<(), Failure> {
         .arg(subtitles)
         .args(["-map", "0:v", "-map", "1:a", "-map", "2:a", "-map", "3:s", "-t", &seconds])
         .args([
-            "-c:v", "libx264", "-preset", "veryfast", "-crf", "27", "-pix_fmt", "yuv420p", "-g", "48", "-bf",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "superfast",
+            "-crf",
+            "27",
+            "-pix_fmt",
+            "yuv420p",
+            "-g",
+            "48",
+            "-bf",
             "2",
         ])
         .args(["-c:a", "aac", "-b:a", "96k", "-ac", "2", "-c:s", "srt"])

@@ -43,7 +43,7 @@ pub(crate) fn demo(args: &DemoArgs, settings: &Settings) -> Result<(), Failure> 
         let wanted: Vec<String> =
             args.films.iter().filter(|p| p.is_file()).filter_map(|p| name_of(p)).collect();
         let result = tokio::select! {
-            result = demonstrate(local, args.check, &wanted) => result,
+            result = demonstrate(local, args.check, &wanted, args.films.is_empty()) => result,
             interrupted = stop.wait() => if interrupted { Err(Failure::Interrupted) } else { Ok(()) },
         };
         running.stop().await;
@@ -52,14 +52,19 @@ pub(crate) fn demo(args: &DemoArgs, settings: &Settings) -> Result<(), Failure> 
 }
 
 /// Says what to open and waits for ever, or checks.
-async fn demonstrate(address: SocketAddr, check: bool, wanted: &[String]) -> Result<(), Failure> {
+async fn demonstrate(
+    address: SocketAddr,
+    check: bool,
+    wanted: &[String],
+    must_play: bool,
+) -> Result<(), Failure> {
     let videos = check::videos(address, wanted).await?;
     if videos.is_empty() {
         return Err(Failure::Failed(anyhow!("demo: there is no film in these folders")));
     }
     if check {
         for video in &videos {
-            check::video(address, video).await.with_context(|| format!("check {}", video.name))?;
+            check::video(address, video, must_play).await.with_context(|| format!("check {}", video.name))?;
         }
         say("everything is as it should be");
         return Ok(());
