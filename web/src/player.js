@@ -63,6 +63,7 @@ export function watch(content, id, signal) {
   const heading = el("h1", { tabindex: "-1" }, "…");
   const video = el("video", { controls: true, playsinline: "", preload: "auto" });
   const wait = el("p", { class: "wait", hidden: true }, "Loading");
+  const stage = el("div", { class: "stage" }, video, wait);
   const errors = el("div", { role: "alert" });
   const facts = el("p", { class: "facts" });
   let hls = null;
@@ -73,13 +74,14 @@ export function watch(content, id, signal) {
   const links = el("div", {},
     el("a", { class: "button", href: `${base}/file`, download: "" }, "Download the file"));
   content.replaceChildren(el("section", { class: "player" },
-    heading, el("div", { class: "stage" }, video, wait), errors,
+    heading, stage, errors,
     el("div", { class: "controls" }, audio.box, subtitles.box, quality.box, links), facts,
     el("p", { class: "keys" }, ...[["Space", "play"], ["← →", "5 s"], ["J L", "10 s"], ["F", "full screen"], ["M", "mute"], ["C", "subtitles"], ["Esc", "back"]]
       .flatMap(([key, does]) => [el("kbd", {}, key), ` ${does}  `]))));
 
   const fail = (title, detail) => {
     wait.hidden = true;
+    if (!video.currentTime) stage.hidden = true;
     errors.replaceChildren(el("div", { class: "error" }, el("b", {}, title), el("p", {}, detail),
       el("p", {}, "Other players (VLC, mpv) can open the file itself: ", el("a", { href: `${base}/file` }, `${location.origin}${base}/file`))));
   };

@@ -171,8 +171,8 @@ pub(crate) async fn video(
             let info = title.info(codecs.as_ref())?;
             (track_subtitles(&info), ContentJson::Opened(Box::new(info.into())))
         }
-        Err(error @ MediaError::NotPlayable { reason, .. }) => {
-            let decision = Refusal { mode: "refused", reason: error.to_string(), code: reason.as_str() };
+        Err(MediaError::NotPlayable { reason, detail, .. }) => {
+            let decision = Refusal { mode: "refused", reason: detail, code: reason.as_str() };
             (Vec::new(), ContentJson::Refused { tracks: [], renditions: [], decision })
         }
         Err(error) => return Err(error.into()),
