@@ -332,3 +332,143 @@ impl Drop for Demand {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use packager::RenditionId;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::key::Form;
+
+    const COST: Cost = Cost { memory_bytes: 1 << 20, cacheable: false };
+
+    fn workshop(in_flight_bytes: u64) -> Arc<Workshop> {
+        Arc::new(Workshop::new(in_flight_bytes, 1 << 20, None, Arc::default()))
+    }
+
+    fn key(index: u32) -> SegmentKey {
+        let content = ContentKey::new("film").unwrap();
+        SegmentKey { content, rendition: RenditionId::Source, form: Form::Ts, index }
+    }
+
+    /// A maker of two chunks that waits at the gate before each.
+    fn gated(
+        gate: &Arc<Semaphore>,
+        runs: &Arc<AtomicUsize>,
+    ) -> impl FnOnce(Arc<JobWriter>) -> Making + Send + 'static {
+        let (gate, runs) = (Arc::clone(gate), Arc::clone(runs));
+        move |writer| {
+            Box::pin(async move {
+                runs.fetch_add(1, Ordering::Relaxed);
+                for chunk in ["one ", "two"] {
+                    gate.acquire().await.unwrap().forget();
+                    writer.push(Bytes::from_static(chunk.as_bytes()));
+                }
+                Ok(())
+            })
+        }
+    }
+
+    async fn read(mut asking: Asking) -> Result<Vec<u8>, MediaError> {
+        let mut out = Vec::new();
+        while let Some(chunk) = poll_fn(|cx| asking.poll_chunk(cx)).await {
+            out.extend(chunk?);
+        }
+        Ok(out)
+    }
+
+    fn counted(workshop: &Workshop, of: impl Fn(&Counters) -> &std::sync::atomic::AtomicU64) -> u64 {
+        of(&workshop.counters).load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_go_out_while_the_rest_is_made() {
+        let (shop, gate, runs) = (workshop(1 << 30), Arc::new(Semaphore::new(1)), Arc::default());
+        let title: Arc<str> = "film".into();
+        let mut first = shop.ask(&title, key(0), COST, gated(&gate, &runs)).await.unwrap();
+        let second = shop.ask(&title, key(0), COST, gated(&gate, &runs)).await.unwrap();
+        assert_eq!(first.len(), None);
+        let chunk = poll_fn(|cx| first.poll_chunk(cx)).await.unwrap().unwrap();
+        assert_eq!(chunk, "one ");
+        gate.add_permits(1);
+        assert_eq!(read(first).await.unwrap(), b"two");
+        assert_eq!(read(second).await.unwrap(), b"one two");
+        let third = shop.ask(&title, key(0), COST, gated(&gate, &runs)).await.unwrap();
+        assert_eq!(third.len(), Some(7));
+        assert_eq!(read(third).await.unwrap(), b"one two");
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+        assert_eq!(counted(&shop, |c| &c.segments_from_memory), 1);
+        assert_eq!(shop.budget.held_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_maker_that_panics_fails_its_askers_and_no_later_one() {
+        let shop = workshop(1 << 30);
+        let title: Arc<str> = "film".into();
+        let panics = |_writer: Arc<JobWriter>| -> Making {
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                panic!("as it should");
+            })
+        };
+        let error = shop.ask(&title, key(0), COST, panics).await.unwrap_err();
+        assert!(matches!(error, MediaError::Internal { .. }), "{error}");
+        let (gate, runs) = (Arc::new(Semaphore::new(2)), Arc::default());
+        let asking = shop.ask(&title, key(0), COST, gated(&gate, &runs)).await.unwrap();
+        assert_eq!(read(asking).await.unwrap(), b"one two");
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_all_and_not_kept() {
+        let shop = workshop(1 << 30);
+        let title: Arc<str> = "film".into();
+        let gate = Arc::new(Semaphore::new(0));
+        let fails = |gate: Arc<Semaphore>| {
+            move |_writer: Arc<JobWriter>| -> Making {
+                Box::pin(async move {
+                    gate.acquire().await.unwrap().forget();
+                    Err(MediaError::Unavailable { title: "film".to_owned(), detail: "no peers".to_owned() })
+                })
+            }
+        };
+        let askers = (0..3).map(|_| shop.ask(&title, key(0), COST, fails(Arc::clone(&gate))));
+        let all = async { futures_util::future::join_all(askers).await };
+        let (all, ()) = tokio::join!(all, async { gate.add_permits(1) });
+        assert!(all.iter().all(|r| matches!(r, Err(MediaError::Unavailable { .. }))));
+        gate.add_permits(1);
+        assert!(shop.ask(&title, key(0), COST, fails(Arc::clone(&gate))).await.is_err());
+        assert_eq!(gate.available_permits(), 0, "it was tried again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_readers_hold_their_memory_and_newcomers_are_told_to_come_again() {
+        let shop = workshop(1 << 20);
+        let title: Arc<str> = "film".into();
+        let (gate, runs) = (Arc::new(Semaphore::new(100)), Arc::default());
+        let slow = shop.ask(&title, key(0), COST, gated(&gate, &runs)).await.unwrap();
+        assert_eq!(shop.budget.held_bytes(), 64 << 10, "what was set aside for making is given back");
+        let hungry = Cost { memory_bytes: 1 << 20, cacheable: false };
+        let error = shop.ask(&title, key(1), hungry, gated(&gate, &runs)).await.unwrap_err();
+        assert!(matches!(error, MediaError::Unavailable { .. }), "{error}");
+        drop(slow);
+        assert!(shop.ask(&title, key(1), hungry, gated(&gate, &runs)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_leaves_last_stops_the_maker() {
+        let (shop, gate, runs) = (workshop(1 << 30), Arc::new(Semaphore::new(1)), Arc::default());
+        let title: Arc<str> = "film".into();
+        let first = shop.ask(&title, key(0), COST, gated(&gate, &runs)).await.unwrap();
+        let second = shop.ask(&title, key(0), COST, gated(&gate, &runs)).await.unwrap();
+        drop(first);
+        assert_eq!(counted(&shop, |c| &c.segments_cancelled), 0);
+        drop(second);
+        assert_eq!(counted(&shop, |c| &c.segments_cancelled), 1);
+        tokio::task::yield_now().await;
+        assert_eq!(shop.budget.held_bytes(), 0);
+        assert!(shop.state().jobs.is_empty());
+    }
+}
