@@ -51,7 +51,6 @@ async fn of_an_mp4_with_moov_at_the_end() {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn of_a_matroska_with_cues_at_the_end() {
     opens_and_cuts_within_its_ranges(|path| Film::HUGE.matroska(path)).await;
 }

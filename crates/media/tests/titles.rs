@@ -69,7 +69,6 @@ async fn segment(title: &Arc<Title>, n: u32, format: SegmentFormat) -> Bytes {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn sixteen_who_ask_at_once_are_served_by_one_maker() {
     for bytes in [mp4(), matroska()] {
         let source = arrived(&bytes);
@@ -89,7 +88,6 @@ async fn sixteen_who_ask_at_once_are_served_by_one_maker() {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn askers_of_a_segment_that_is_not_here_yet_share_the_wait_and_get_it_when_it_comes() {
     let bytes = matroska();
     let source = arrived(&bytes);
@@ -135,7 +133,6 @@ async fn opening_reads(bytes: &Bytes) -> Vec<ByteRange> {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn when_the_last_asker_goes_the_maker_stops() {
     let bytes = matroska();
     let late = Arc::new(LateSource::new(MemorySource::new(bytes.clone())));
@@ -194,7 +191,6 @@ async fn an_mp4_segment_streams_as_its_bytes_arrive() {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn however_many_open_a_title_it_is_opened_once() {
     let source = arrived(&matroska());
     let media = Media::new(config(None)).unwrap();
@@ -206,7 +202,6 @@ async fn however_many_open_a_title_it_is_opened_once() {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn an_opening_that_nobody_waits_for_stops() {
     let late = Arc::new(LateSource::new(MemorySource::new(matroska())));
     let media = Media::new(config(None)).unwrap();
@@ -232,7 +227,6 @@ async fn everyone_who_waits_for_a_broken_file_is_told_why() {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn a_kept_plan_saves_the_reads_of_planning() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = matroska();
@@ -267,7 +261,6 @@ async fn a_kept_plan_saves_the_reads_of_planning() {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn cached_segments_survive_a_restart_and_damage() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = matroska();
@@ -312,7 +305,6 @@ async fn what_lies_in_a_local_mp4_as_it_is_sent_is_not_cached() {
 }
 
 #[tokio::test]
-#[ignore = "Matroska is not planned yet"]
 async fn without_a_cache_the_bytes_are_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = matroska();

@@ -56,7 +56,8 @@ pub struct Planned {
     pub plan: Arc<Plan>,
 }
 
-/// Where segments begin and end. Made once, kept beside the cache, never changed.
+/// Where segments begin and end. Made once, kept beside the cache in a form without field names, never changed: no
+/// field may be left out when it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// [`PLAN_VERSION`] of the code that made it.
@@ -136,7 +137,6 @@ pub struct TrackPlan {
     /// Pictures per second: exact where constant, else the average; `None` where unknown, and for audio.
     pub frame_rate: Option<Rational>,
     /// MP4: samples that the edit list hides, with the times they are given instead (ticks, before the shift).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<(u32, i64)>,
 }
 
