@@ -47,7 +47,11 @@ fn sound_is_that_of_the_source_packet_for_packet() {
             let theirs = oracle::packets(film, &format!("0:a:{n}"), None)?;
             let ours = oracle::packets(whole.path(), "0:a:0", None)?;
             let tick = if is_matroska(film) { 0.001_01 } else { stream.tick * 1.01 };
-            same(&ours, &theirs, tick).with_context(|| format!("audio {n} ({})", stream.codec))?;
+            // Of sound that an edit list hides, ours keeps a decoder's two frames, ffmpeg a second.
+            let kept = if hides_frames(film) { ours.len().min(theirs.len()) } else { usize::MAX };
+            let tail = |units: &[Unit]| units.len().saturating_sub(kept);
+            let (ours, theirs) = (&ours[tail(&ours)..], &theirs[tail(&theirs)..]);
+            same(ours, theirs, tick).with_context(|| format!("audio {n} ({})", stream.codec))?;
         }
         Ok(())
     });

@@ -50,3 +50,5 @@ pub const SUBTITLES_MAX: usize = 90_000;
 pub const SUBTITLE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes walked past a segment's clusters for subtitles that were stored late.
 pub const SUBTITLE_AHEAD_BYTES: u64 = 1 << 20;
+/// Cues that lie before none is believed any more.
+pub const LIES_MAX: usize = 16;

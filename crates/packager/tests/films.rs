@@ -16,9 +16,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use container::{Movie, MovieOpener, TrackKind, pull::drive_memory};
+use container::{Movie, MovieOpener, Pull, PullParser, TrackKind, pull::drive_memory};
 use packager::{
-    Cutter, Part, PlanOptions, Planned, Planner, RenditionId, SegmentIndex, cmaf_layout, init_segment,
+    CutSegment, Cutter, Part, PlanOptions, Planned, Planner, RenditionId, SegmentFormat, SegmentIndex,
+    cmaf_layout, init_segment,
+    playlist::{self, MasterOptions},
+    ts_segment,
 };
 
 fn folder() -> PathBuf {
@@ -127,14 +130,19 @@ fn check(path: &Path, film: &Film, rendition: RenditionId, stream: &str) -> Resu
     let dir = tempfile::tempdir().unwrap();
     let ours = dir.path().join("ours.mp4");
     std::fs::write(&ours, film.whole(rendition)).unwrap();
-    let (ours, source) = (packets(&ours, "0"), packets(path, stream));
+    let (ours, mut source) = (packets(&ours, "0"), packets(path, stream));
+    let edited = path.file_name().is_some_and(|n| n == "editlist.mp4");
+    if edited && rendition != RenditionId::Source {
+        // Sound that the edit list hides is left out, but for two frames.
+        source.drain(..source.len() - ours.len());
+    }
     if ours.len() != source.len() {
         return Err(format!("{rendition}: {} packets, the source has {}", ours.len(), source.len()));
     }
     if let Some(n) = (0..ours.len()).find(|n| ours[*n].hash != source[*n].hash) {
         return Err(format!("{rendition}: packet {n} differs"));
     }
-    if path.file_name().is_some_and(|n| n == "editlist.mp4") {
+    if edited {
         // Hidden pictures are collapsed: their times are not the source's.
         return Ok(());
     }
@@ -152,16 +160,40 @@ fn check(path: &Path, film: &Film, rendition: RenditionId, stream: &str) -> Resu
     Ok(())
 }
 
-/// Films whose packets the source itself does not give to ffprobe in full.
-fn hides_packets(path: &Path) -> bool {
+/// One film of each kind: ffprobe takes its time, and the tests over HTTP look at all of them.
+fn looked_at(path: &Path) -> bool {
+    const FILMS: [&str; 22] = [
+        "av1.mkv",
+        "audio-mp3.mka",
+        "block-groups.mkv",
+        "editlist.mp4",
+        "false-cues.mkv",
+        "flac.mkv",
+        "fragmented.mp4",
+        "h264-opengop.mkv",
+        "h264-opengop.mp4",
+        "h264-signed-ctts.mp4",
+        "header-stripping.mkv",
+        "hevc-opengop.mkv",
+        "late-audio.mkv",
+        "late-video.mkv",
+        "live.mkv",
+        "many-tracks.mkv",
+        "no-cues.mkv",
+        "ntsc-film-mkvmerge.mkv",
+        "tail.mkv",
+        "vfr-mkvmerge.mkv",
+        "vp9.webm",
+        "xiph-lacing.mkv",
+    ];
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
-    name.contains("truncated")
+    FILMS.contains(&name.as_str()) || std::env::var_os("HEADWATER_FILM").is_some()
 }
 
 #[test]
 fn every_packet_of_the_source_is_in_the_segments() {
     let mut failed = Vec::new();
-    for path in films().into_iter().filter(|p| !hides_packets(p)) {
+    for path in films().into_iter().filter(|p| looked_at(p)) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let film = match Film::open(&path) {
             Ok(film) => film,
@@ -189,6 +221,81 @@ fn every_packet_of_the_source_is_in_the_segments() {
         }
     }
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// Cuts by hand, so that what is read can be counted.
+fn cut_counted(film: &Film, mut cutter: Cutter) -> (CutSegment, u64) {
+    let mut read = 0;
+    loop {
+        match cutter.poll().unwrap() {
+            Pull::Item(cut) => return (cut, read),
+            Pull::Need(range) => {
+                read += range.len();
+                let bytes = film.bytes.slice(range.start() as usize..range.end() as usize);
+                cutter.feed(range, bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_segment_is_what_the_plan_says_and_reads_little_more() {
+    let mut wrong = Vec::new();
+    for path in films() {
+        let Ok(film) = Film::open(&path) else { continue };
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let audio = film.planned.of_kind(TrackKind::Audio).count();
+        let renditions: Vec<RenditionId> = [RenditionId::Source, RenditionId::IFrames]
+            .into_iter()
+            .chain((0..audio).map(RenditionId::Audio))
+            .collect();
+        for rendition in renditions {
+            let Ok(segments) = film.planned.segments(rendition) else { continue };
+            let (mut read, mut planned) = (0, 0);
+            for (n, segment) in (0u32..).zip(segments) {
+                let index = SegmentIndex::new(n);
+                let cutter = Cutter::new(&film.planned, rendition, index).unwrap();
+                let (cut, bytes) = cut_counted(&film, cutter);
+                let [track] = cut.tracks.as_slice() else { panic!("{name}: {rendition} {n}: one track") };
+                let duration: u64 = track.samples.iter().map(|s| u64::from(s.duration)).sum();
+                if (track.base_time, duration) != (segment.start, segment.duration) {
+                    wrong.push(format!(
+                        "{name}: {rendition} {n}: {} + {duration}, planned {} + {}",
+                        track.base_time, segment.start, segment.duration
+                    ));
+                }
+                let ranges = film.planned.byte_ranges(rendition, index).unwrap();
+                read += bytes.max(ranges.iter().map(|r| r.len()).sum());
+                planned += ranges.iter().map(|r| r.len()).sum::<u64>();
+            }
+            // In films as small as these, the few heads read past a segment are much.
+            if read > planned * 11 / 10 + 16_384 * segments.len() as u64 {
+                wrong.push(format!("{name}: {rendition}: {read} bytes read, {planned} planned"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn transport_streams_are_muxed_from_what_was_missing() {
+    for path in films() {
+        let Ok(film) = Film::open(&path) else { continue };
+        let master = MasterOptions { format: SegmentFormat::Ts, codecs: None };
+        if playlist::multivariant(&film.planned, &master).is_err() {
+            continue;
+        }
+        for (n, _) in (0u32..).zip(film.planned.segments(RenditionId::Source).unwrap()) {
+            let cutter = Cutter::for_ts(&film.planned, RenditionId::Source, SegmentIndex::new(n)).unwrap();
+            let (mut cut, _) = cut_counted(&film, cutter);
+            for range in cut.missing() {
+                cut.fill(range, &film.bytes.slice(range.start() as usize..range.end() as usize));
+            }
+            assert!(cut.missing().is_empty());
+            let ts = ts_segment(&film.planned, &cut).unwrap();
+            assert!(ts.len().is_multiple_of(188) && !ts.is_empty(), "{} {n}", path.display());
+        }
+    }
 }
 
 #[test]

@@ -105,12 +105,8 @@ async fn walk_ahead(
     }
     let end = planned.clusters().end().min(from.saturating_add(limits::SPILL_AHEAD_BYTES));
     let range = ByteRange::new(from, end);
-    let wanted = || gathers.iter().filter(|g| !g.done);
-    let mut walk = match wanted().any(|g| matches!(g.kind, Kind::Run { .. })) {
-        // The payload of the next keyframe is not wanted, and it is the largest of all.
-        true => Walk::hop(&planned.movie, range),
-        false => Walk::small(&planned.movie, range, wanted().map(|g| g.track).collect()),
-    };
+    // Heads only: a few frames are taken, the next keyframe is large, and what is read for a window is read in vain.
+    let mut walk = Walk::hop(&planned.movie, range);
     for _ in 0..limits::SPILL_AHEAD_BLOCKS {
         let Some(seen) = walk.next(ask).await? else { break };
         offer(gathers, &seen)?;

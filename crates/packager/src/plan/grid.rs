@@ -8,7 +8,7 @@ use container::{Rational, Timescale};
 use super::Clock;
 
 /// Rates that video comes in. Others are kept as milliseconds.
-const RATES: [(u32, u32); 22] = [
+pub(crate) const RATES: [(u32, u32); 22] = [
     (24_000, 1_001),
     (24, 1),
     (25, 1),
@@ -77,8 +77,8 @@ pub(crate) fn audio(rate: Timescale, frame: u32, first_ns: i64, times_ns: &[i64]
     Some(Clock::Grid { first: origin(rate, frame, first_ns, times_ns, AUDIO_OFF_NS_MAX)?, frame })
 }
 
-/// Where frame 0 is: the first time, moved by the mean of what all others are off (the first was rounded, too). `None`
-/// if one of them is off too far.
+/// Where frame 0 is: the first time, moved by the middle of what the others are off, since the first was rounded, too.
+/// `None` if one of them is off too far.
 fn origin(timescale: Timescale, frame: u32, first_ns: i64, times_ns: &[i64], most: i128) -> Option<i64> {
     if frame == 0 {
         return None;
@@ -89,18 +89,16 @@ fn origin(timescale: Timescale, frame: u32, first_ns: i64, times_ns: &[i64], mos
         let n = (2 * since * scale + i128::from(frame) * NS).div_euclid(2 * i128::from(frame) * NS);
         since - n * i128::from(frame) * NS / scale
     };
-    let (mut least, mut greatest, mut sum) = (0i128, 0i128, 0i128);
+    let (mut least, mut greatest) = (0i128, 0i128);
     for ns in times_ns {
         let off = off(*ns);
         least = least.min(off);
         greatest = greatest.max(off);
-        sum += off;
     }
     if greatest - least > most || greatest > most || -least > most {
         return None;
     }
-    let mean = sum / i128::try_from(times_ns.len() + 1).ok()?;
-    Some(ticks_of_ns(i128::from(first_ns) + mean, timescale))
+    Some(ticks_of_ns(i128::from(first_ns) + (least + greatest) / 2, timescale))
 }
 
 fn ticks_of_ns(ns: i128, timescale: Timescale) -> i64 {

@@ -10,6 +10,7 @@ use super::{
     Clock, Interval, KeyframeFacts, PLAN_VERSION, Plan, PlanOptions, TrackPlan,
     assemble::{self, Zero},
     boundaries::{self, Key},
+    grid::RATES,
     probe, segments,
     table::{self, TableView},
 };
@@ -22,7 +23,9 @@ const FINE_TIMESCALE: u32 = 10_000;
 const THIN_MS: u32 = 250;
 /// A great many.
 const THIN_ABOVE: usize = 20_000;
-/// Frames of hidden audio that stay at either end: priming, which decoders need.
+/// Hidden audio frames that are a codec's priming: Apple's AAC has 2,112 samples, others up to 4 frames. They stay.
+const PRIMING_MOST: u32 = 4;
+/// Where more are hidden, so many stay: a decoder needs them to have the first shown one right.
 const PRIMING_FRAMES: u32 = 2;
 
 /// A track on its way into the plan.
@@ -177,12 +180,11 @@ fn usable(kind: TrackKind, samples: &[TableSample], file_len: u64) -> std::ops::
             first.map_or(end, |n| u32::try_from(n).unwrap_or(u32::MAX))..end
         }
         TrackKind::Audio => {
-            let shown = |s: &TableSample| !s.hidden;
-            let Some(first) = inside.iter().position(shown) else { return 0..end };
-            let last = inside.iter().rposition(shown).unwrap_or(first);
-            let first = u32::try_from(first).unwrap_or(u32::MAX).saturating_sub(PRIMING_FRAMES);
-            let last = u32::try_from(last).unwrap_or(u32::MAX).saturating_add(1 + PRIMING_FRAMES);
-            first..last.min(end)
+            // What ends before time 0 the edit list has moved there: priming, or more that a cut left behind.
+            let shown = |s: &TableSample| !s.hidden && s.pts.saturating_add(i64::from(s.duration)) > 0;
+            let first = u32::try_from(inside.iter().position(shown).unwrap_or(0)).unwrap_or(0);
+            let start = if first > PRIMING_MOST { first - PRIMING_FRAMES } else { 0 };
+            start..end
         }
         TrackKind::Subtitle | TrackKind::Other => 0..end,
     }
@@ -292,7 +294,7 @@ fn track_plan(
         segments,
         bytes_per_second: assemble::per_second(bytes, ticks, track.timescale),
         frame_rate: (track.kind == TrackKind::Video)
-            .then(|| constant_rate(track).or_else(|| rate(track.usable.len(), ticks, track.timescale)))
+            .then(|| constant_rate(track).or_else(|| average_rate(track)))
             .flatten(),
         moved: track.moved.clone(),
     }
@@ -325,12 +327,22 @@ fn constant_rate(track: &Prepared<'_>) -> Option<Rational> {
     Some(Rational { num: scale / common, den: first.duration / common })
 }
 
-/// Pictures per second on the average.
-fn rate(pictures: usize, ticks: u64, timescale: Timescale) -> Option<Rational> {
-    let pictures = u64::try_from(pictures).ok()?;
-    let num = pictures.checked_mul(u64::from(timescale.get()))?;
+/// Pictures per second on the average, hidden ones apart.
+fn average_rate(track: &Prepared<'_>) -> Option<Rational> {
+    let (from, to) = (track.usable.start as usize, track.usable.end as usize);
+    let shown = track.samples.get(from..to)?.iter().filter(|s| !s.hidden);
+    let (pictures, ticks) = shown.fold((0u64, 0u64), |(n, t), s| (n + 1, t + u64::from(s.duration)));
+    let num = pictures.checked_mul(u64::from(track.timescale.get() / track.factor))?;
     let common = assemble::gcd(num, ticks);
     let (mut num, mut den) = (num / common.max(1), ticks / common.max(1));
+    // Durations rounded to the timescale give not quite the rate they mean.
+    let near = RATES.iter().map(|(n, d)| (*n, *d)).find(|(n, d)| {
+        let (stated, meant) = (u128::from(num) * u128::from(*d), u128::from(den) * u128::from(*n));
+        stated.abs_diff(meant) * 4_000 <= meant
+    });
+    if let Some((num, den)) = near {
+        return Some(Rational { num, den });
+    }
     while num > u64::from(u32::MAX) || den > u64::from(u32::MAX) {
         (num, den) = (num / 2, den / 2);
     }

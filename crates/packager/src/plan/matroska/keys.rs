@@ -83,7 +83,7 @@ impl Finder<'_> {
         let mut all = self.cued(head);
         let had_cues = all.len() > 1;
         let mut doubt = self.believe(&mut all).await?;
-        let mut keys = Keys { rebuilt: !had_cues || doubt, ..Keys::default() };
+        let mut keys = Keys { rebuilt: doubt, ..Keys::default() };
         self.fill_gaps(&mut all, &mut keys, had_cues && !doubt).await?;
         if self.track.kind == TrackKind::Video {
             doubt |= self.classify(&mut all, doubt).await?;
@@ -144,7 +144,7 @@ impl Finder<'_> {
         let mut lies = vec![false; all.len()];
         let mut look: Vec<usize> = probe::few(all.len(), self.movie.len);
         let mut doubt = false;
-        let mut at = 0;
+        let (mut at, mut told) = (0, 0);
         while let Some(n) = look.get(at).copied() {
             at += 1;
             let Some(key) = all.get_mut(n).filter(|k| k.payload.is_none()) else { continue };
@@ -153,6 +153,12 @@ impl Finder<'_> {
                 _ => {
                     if let Some(lie) = lies.get_mut(n) {
                         *lie = true;
+                    }
+                    told += 1;
+                    if told > limits::LIES_MAX {
+                        // Not worth the reading: all but the first, which was seen itself, go.
+                        all.truncate(1);
+                        return Ok(true);
                     }
                     if !std::mem::replace(&mut doubt, true) {
                         look = (0..all.len().min(limits::PROBES_MAX)).collect();
@@ -179,6 +185,11 @@ impl Finder<'_> {
     /// The same by walking there, with the walk.
     async fn walk_to(&self, key: &Candidate) -> Result<Option<(Seen, Walk)>, ContainerError> {
         let range = ByteRange::new(key.cluster, self.index.clusters_end);
+        // A cue that leads to no cluster lies; walking on would look for the next one, far and wide.
+        let head = walk::cluster_at(self.ask, range.start(), range.end()).await?;
+        if head.is_none_or(|head| head.offset != key.cluster) {
+            return Ok(None);
+        }
         let mut walk = Walk::hop(self.movie, range);
         for _ in 0..limits::CUE_BLOCKS_MAX {
             let seen = match walk.next(self.ask).await {
@@ -208,7 +219,6 @@ impl Finder<'_> {
             if gap > most {
                 let range = ByteRange::new(pair[0].cluster, pair[1].cluster);
                 found.extend(self.look_through(range, most, pair[1].ns, cues_believed).await?.0);
-                keys.rebuilt = true;
             }
         }
         if let Some(last) = all.last() {
@@ -217,9 +227,11 @@ impl Finder<'_> {
             found.extend(behind);
             keys.last_clusters = clusters;
         }
+        let known = all.len();
         all.extend(found);
         all.sort_by_key(|k| (k.ns, k.cluster));
         all.dedup_by_key(|k| k.ns);
+        keys.rebuilt |= all.len() > known;
         Ok(())
     }
 
