@@ -20,7 +20,7 @@ pub const ATTACHMENT_BYTES_MAX: u64 = 64 << 20;
 pub const PATH_TRUST: Duration = Duration::from_secs(2);
 /// The largest read answered on the spot from the page cache: copying it takes about a tenth of a millisecond per
 /// MiB, and that long the task's neighbours wait.
-pub const INLINE_READ_BYTES_MAX: u64 = 2 << 20;
+pub const INLINE_READ_BYTES_MAX: u64 = 4 << 20;
 /// The largest single read of a file.
 pub const FILE_READ_BYTES_MAX: u64 = 256 << 20;
 /// Disk reads under way at once, over all files: more only makes a disk seek more.

@@ -209,8 +209,7 @@ impl Workshop {
             Err(error) => (Err(error), false),
         };
         writer.settle();
-        writer.finish(result);
-        let made = end.finished();
+        let made = end.finish(&writer, result);
         if let (true, Some(disk), Some(chunks)) = (keep, &workshop.disk, made) {
             disk.offer(end.key.clone(), chunks);
         }
@@ -250,21 +249,22 @@ struct End {
 }
 
 impl End {
-    /// Moves what was made from the list of jobs to what is kept in memory, in one step.
-    fn finished(&self) -> Option<Vec<Bytes>> {
-        let mut state = self.workshop.state();
-        let state = &mut *state;
-        let Entry::Occupied(running) = state.jobs.entry(self.key.clone()) else { return None };
-        if running.get().number != self.number {
-            return None;
-        }
-        let (job, _task) = {
-            let running = running.remove();
-            (running.job, running.task)
+    /// Moves what was made from the list of jobs to what is kept in memory, and tells the readers, in one step: a
+    /// reader that is done must not look like one that has gone.
+    fn finish(&self, writer: &JobWriter, result: Result<(), MediaError>) -> Option<Vec<Bytes>> {
+        let (chunks, _out, _running) = {
+            let mut state = self.workshop.state();
+            let state = &mut *state;
+            let running = match state.jobs.entry(self.key.clone()) {
+                Entry::Occupied(running) if running.get().number == self.number => Some(running.remove()),
+                _ => None,
+            };
+            writer.finish(result);
+            let chunks = running.as_ref()?.job.chunks()?;
+            let hold = running.as_ref()?.job.hold();
+            let out = state.recent.insert(self.key.clone(), Made { chunks: chunks.clone(), hold });
+            (chunks, out, running)
         };
-        let chunks = job.chunks()?;
-        let out = state.recent.insert(self.key.clone(), Made { chunks: chunks.clone(), hold: job.hold() });
-        drop(out);
         Some(chunks)
     }
 }
@@ -401,6 +401,7 @@ mod tests {
         assert_eq!(read(third).await.unwrap(), b"one two");
         assert_eq!(runs.load(Ordering::Relaxed), 1);
         assert_eq!(counted(&shop, |c| &c.segments_from_memory), 1);
+        assert_eq!(counted(&shop, |c| &c.segments_cancelled), 0);
         assert_eq!(shop.budget.held_bytes(), 0);
     }
 
