@@ -79,7 +79,7 @@ enum State {
 }
 
 /// Far more than both magics need: what the openers ask for first is then at hand.
-const SNIFF_BYTES: u64 = 4096;
+const SNIFF_BYTES: u64 = 8 << 10;
 
 impl MovieOpener {
     /// For a file of `len` bytes.

@@ -27,8 +27,14 @@ const HEAD_WINDOW_BYTES: u64 = 8 << 10;
 const TARGET_WINDOW_BYTES: u64 = 32 << 10;
 /// A read that only looks at an element header.
 const HOP_WINDOW_BYTES: u64 = 16;
+/// A read of an attachment's name and type, which stand before its data: there may be hundreds of fonts.
+const ATTACHMENT_WINDOW_BYTES: u64 = 512;
 /// Bytes of an attachment's header before its data: names and descriptions.
 const ATTACHMENT_HEAD_BYTES_MAX: u64 = TEXT_BYTES_MAX;
+/// Reads in all: every hop, and a few for each attachment.
+const READS_MAX: u64 = 20_000;
+/// Elements before the Segment. The specification lets nothing but Void stand there.
+const BEFORE_SEGMENT_MAX: usize = 8;
 /// Hops over clusters in search of an index that no SeekHead names. A film of three hours has about 2,000 clusters.
 const HOPS_MAX: usize = 5_000;
 
@@ -44,6 +50,7 @@ pub struct Opener {
     seen: BTreeSet<u64>,
     elements: usize,
     hops: usize,
+    reads: u64,
     info: Info,
     tracks: Option<Vec<Track>>,
     cues: Option<(u64, Bytes)>,
@@ -77,8 +84,10 @@ impl Window {
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// EBML header and the Segment's own header.
+    /// The EBML header.
     Start,
+    /// The Segment's own header, here; what is not it has been passed over this often.
+    Segment(u64, usize),
     /// Top-level elements in order, from here.
     Scan(u64),
     /// Inside Attachments: next child, end.
@@ -114,6 +123,7 @@ impl Opener {
             seen: BTreeSet::new(),
             elements: 0,
             hops: 0,
+            reads: 0,
             info: Info::default(),
             tracks: None,
             cues: None,
@@ -164,26 +174,31 @@ impl Opener {
             return Ok(Some(self.ask(0, body.end().max(HEAD_WINDOW_BYTES))));
         };
         check_doc_type(&payload, ebml.len)?;
-        let mut at = body.end();
-        // The specification lets nothing but Void stand before the Segment.
-        for _ in 0..8 {
-            let Some(found) = self.header_at(at, HEAD_WINDOW_BYTES)? else { break };
-            let found = match found {
-                Ok(found) => found,
-                Err(need) => return Ok(Some(need)),
-            };
-            let start = at + found.len;
-            if found.id == ids::SEGMENT {
-                let end = found.size.map_or(self.len, |size| start.saturating_add(size).min(self.len));
-                self.segment = ByteRange::new(start, end);
-                self.segment_sized = found.size.is_some();
-                self.stage = Stage::Scan(start);
-                return Ok(None);
-            }
-            let Some(size) = found.size else { break };
-            at = start.saturating_add(size);
+        self.stage = Stage::Segment(body.end(), 0);
+        Ok(None)
+    }
+
+    fn segment(&mut self, at: u64, passed: usize) -> Result<Option<ByteRange>, ContainerError> {
+        let found = match self.header_at(at, HEAD_WINDOW_BYTES)? {
+            Some(Ok(found)) => found,
+            Some(Err(need)) => return Ok(Some(need)),
+            None => return Err(malformed(at, "no Segment after the EBML header")),
+        };
+        let start = at + found.len;
+        if found.id == ids::SEGMENT {
+            let end = found.size.map_or(self.len, |size| start.saturating_add(size).min(self.len));
+            self.segment = ByteRange::new(start, end);
+            self.segment_sized = found.size.is_some();
+            self.stage = Stage::Scan(start);
+            return Ok(None);
         }
-        Err(malformed(at, "no Segment after the EBML header"))
+        match found.size {
+            Some(size) if passed < BEFORE_SEGMENT_MAX => {
+                self.stage = Stage::Segment(start.saturating_add(size), passed + 1);
+                Ok(None)
+            }
+            _ => Err(malformed(at, "no Segment after the EBML header")),
+        }
     }
 
     /// One top-level element of the head.
@@ -372,7 +387,7 @@ impl Opener {
             self.stage = back;
             return Ok(None);
         }
-        let found = match self.header_at(at, HEAD_WINDOW_BYTES) {
+        let found = match self.header_at(at, ATTACHMENT_WINDOW_BYTES) {
             Ok(Some(Ok(found))) => found,
             Ok(Some(Err(need))) => return Ok(Some(need)),
             Ok(None) | Err(_) => {
@@ -397,8 +412,7 @@ impl Opener {
                 Some(attachment) if attachment.bytes.end() <= self.len => self.attachments.push(attachment),
                 None if (here.len() as u64) < head.len() => {
                     // More of the head than the window held; ask for all of it, once.
-                    let more =
-                        (here.len() as u64 * 4).clamp(HEAD_WINDOW_BYTES, head.len().max(HEAD_WINDOW_BYTES));
+                    let more = (here.len() as u64 * 4).max(ATTACHMENT_WINDOW_BYTES).min(head.len());
                     return Ok(Some(self.ask(at, found.len + more)));
                 }
                 _ => {}
@@ -469,6 +483,7 @@ impl PullParser for Opener {
         loop {
             let need = match self.stage {
                 Stage::Start => self.start()?,
+                Stage::Segment(at, passed) => self.segment(at, passed)?,
                 Stage::Scan(at) => self.scan(at)?,
                 Stage::Attachments(at, end, after) => self.attachment(at, end, after)?,
                 Stage::Hop(at) => self.hop(at)?,
@@ -479,6 +494,17 @@ impl PullParser for Opener {
                 },
             };
             if let Some(need) = need {
+                self.reads += 1;
+                if self.reads > READS_MAX {
+                    let (value, limit) = (self.reads, READS_MAX);
+                    return Err(ContainerError::limit(
+                        Format::Matroska,
+                        need.start(),
+                        "number of reads",
+                        value,
+                        limit,
+                    ));
+                }
                 return Ok(Pull::Need(need));
             }
         }
