@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use byte_source::SourceError;
+use byte_source::{ByteRange, SourceError};
 
 /// The kinds of file and record this crate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -87,6 +87,12 @@ pub enum ContainerError {
     /// Neither Matroska nor MP4.
     #[error("not a container that is read here: begins with {0}")]
     UnknownContainer(String),
+    /// A parser asked for the same bytes twice running: our bug, ended before it goes on for ever.
+    #[error("the parser is stuck: it asks for bytes {range} again")]
+    Stuck {
+        /// What it was fed and asks for again.
+        range: ByteRange,
+    },
     /// The bytes could not be had.
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -45,10 +45,12 @@ pub async fn drive<P: PullParser>(
     parser: &mut P,
     source: &dyn ByteSource,
 ) -> Result<P::Item, ContainerError> {
+    let mut last = None;
     loop {
         match parser.poll()? {
             Pull::Item(item) => return Ok(item),
             Pull::Need(range) => {
+                progress(&mut last, range)?;
                 let bytes = match source.try_read_at(range) {
                     Some(answer) => answer?,
                     None => source.read_at(range).await?,
@@ -64,10 +66,12 @@ pub async fn drive<P: PullParser>(
 /// # Errors
 /// The parser's.
 pub fn drive_memory<P: PullParser>(parser: &mut P, file: &Bytes) -> Result<P::Item, ContainerError> {
+    let mut last = None;
     loop {
         match parser.poll()? {
             Pull::Item(item) => return Ok(item),
             Pull::Need(range) => {
+                progress(&mut last, range)?;
                 let len = file.len() as u64;
                 let (Ok(start), Ok(end)) = (usize::try_from(range.start()), usize::try_from(range.end()))
                 else {
@@ -80,4 +84,12 @@ pub fn drive_memory<P: PullParser>(parser: &mut P, file: &Bytes) -> Result<P::It
             }
         }
     }
+}
+
+/// Notes what is asked for; the same twice running would go on for ever, and on a server for nobody.
+fn progress(last: &mut Option<ByteRange>, range: ByteRange) -> Result<(), ContainerError> {
+    if last.replace(range) == Some(range) {
+        return Err(ContainerError::Stuck { range });
+    }
+    Ok(())
 }

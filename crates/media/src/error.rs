@@ -117,6 +117,9 @@ impl MediaError {
     pub fn from_container(title: &str, error: ContainerError) -> Self {
         let reason = match &error {
             ContainerError::Source(source) => return Self::from_source(title, source.clone()),
+            ContainerError::Stuck { .. } => {
+                return Self::Internal { title: title.to_owned(), detail: error.to_string() };
+            }
             ContainerError::Malformed { .. } => NotPlayableReason::Malformed,
             ContainerError::Limit { .. } => NotPlayableReason::Limit,
             ContainerError::Truncated { .. } => NotPlayableReason::Truncated,
