@@ -5,7 +5,10 @@
 use bytes::Bytes;
 use container::{Sample, Timescale, Track, TrackKind, write::mpegts::TsWriter};
 
-use crate::{CutSegment, CutTrack, PackagerError, Planned};
+use crate::{
+    CutSegment, CutTrack, PackagerError, Planned,
+    plan::{Clock, RATES},
+};
 
 /// Added to every time, 90 kHz: ten seconds, as others do it.
 pub const TS_OFFSET: i64 = 900_000;
@@ -14,7 +17,7 @@ pub const TS_OFFSET: i64 = 900_000;
 const REORDER_USUAL: u32 = 2;
 /// Time of a picture where the file does not say, 90 kHz: 24 a second.
 const PICTURE_USUAL: i64 = 3_750;
-/// Time of a picture at most, for the delay; slower ones do not come with reordering. 90 kHz: a tenth of a second.
+/// Time of a picture at most, for the delay; slower ones do not come with much reordering. 90 kHz: a tenth of a second.
 const PICTURE_MAX: i64 = 9_000;
 
 /// Muxes a segment that was cut by [`Cutter::for_ts`](crate::Cutter::for_ts) and has all its payload.
@@ -28,10 +31,12 @@ pub fn ts_segment(planned: &Planned, segment: &CutSegment) -> Result<Bytes, Pack
     for cut in &segment.tracks {
         let track =
             planned.movie.tracks.get(cut.track).ok_or(PackagerError::NoSuchRendition(segment.rendition))?;
-        let muxed = samples_90k(track, cut).ok_or_else(|| PackagerError::Incomplete {
-            rendition: segment.rendition,
-            index: segment.index,
-            what: format!("payload of track {} is missing", cut.track),
+        let muxed = samples_90k(reorder_delay(planned, cut.track, track), cut).ok_or_else(|| {
+            PackagerError::Incomplete {
+                rendition: segment.rendition,
+                index: segment.index,
+                what: format!("payload of track {} is missing", cut.track),
+            }
         })?;
         tracks.push(track);
         samples.push(muxed);
@@ -52,22 +57,29 @@ pub(crate) fn muxed_audio(planned: &Planned) -> Option<usize> {
     default.into_iter().chain(audio).find(fits)
 }
 
-/// How long a decoder waits before it shows the first picture, 90 kHz: constant over the title.
-fn reorder_delay(track: &Track) -> i64 {
+/// How long a decoder waits before it shows the first picture, 90 kHz: constant over the title. Where pictures are not
+/// known to be equally long, enough for long ones.
+fn reorder_delay(planned: &Planned, n: usize, track: &Track) -> i64 {
     if track.kind != TrackKind::Video {
         return 0;
     }
     let rate = track.video.as_ref().and_then(|v| v.frame_rate).filter(|r| r.num > 0);
+    let known = rate.is_some_and(|r| RATES.iter().any(|(num, den)| (r.num, r.den) == (*num, *den)));
     let picture = rate.map_or(PICTURE_USUAL, |r| {
         (i64::from(Timescale::MPEG.get()) * i64::from(r.den)).div_euclid(i64::from(r.num)) + 1
     });
-    i64::from(track.codec.reorder_frames().unwrap_or(REORDER_USUAL)) * picture.min(PICTURE_MAX)
+    let picture = match planned.plan.track(n).map(|t| t.clock) {
+        _ if !known => PICTURE_MAX,
+        Some(Clock::Table { .. }) => picture.min(PICTURE_MAX),
+        // The grid may have holes.
+        _ => (2 * picture).min(PICTURE_MAX),
+    };
+    i64::from(track.codec.reorder_frames().unwrap_or(REORDER_USUAL)) * picture
 }
 
 /// A track's samples in 90 kHz; `None` if payload is missing. Decode times are the ranks less the reorder delay, never
 /// after presentation.
-fn samples_90k(track: &Track, cut: &CutTrack) -> Option<Vec<Sample>> {
-    let delay = reorder_delay(track);
+fn samples_90k(delay: i64, cut: &CutTrack) -> Option<Vec<Sample>> {
     let at = |ticks: i64| cut.timescale.rescale(ticks, Timescale::MPEG).saturating_add(TS_OFFSET);
     let mut least = i64::MIN;
     cut.samples

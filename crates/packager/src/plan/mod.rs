@@ -23,6 +23,7 @@ mod probe;
 mod segments;
 mod table;
 
+pub(crate) use grid::RATES;
 pub use planner::Planner;
 pub(crate) use segments::{first_at_or_after, first_tick_at_or_after};
 pub(crate) use table::TableView;
