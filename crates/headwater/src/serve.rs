@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use http_api::{AppState, HostPolicy, Server, Shutdown, router};
+use http_api::{AppState, HostPolicy, Server, Shutdown};
 use library::Library;
 use media::{CacheConfig, Media, MediaConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -94,7 +94,7 @@ impl Running {
         let state = AppState::new(media.clone(), Arc::clone(&library), hosts, shutdown.clone());
         let local = server.address();
         let keeping = tokio::spawn(Arc::clone(&library).keep(settings.rescan));
-        let serving = tokio::spawn(server.run(router(state), shutdown.clone()));
+        let serving = tokio::spawn(server.run(state));
         Ok(Self { address: local, media, shutdown, serving, keeping })
     }
 

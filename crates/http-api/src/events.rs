@@ -1,6 +1,6 @@
 //! Server-sent events: what changed. For now the library; diffs by subject, at most two a second.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::State,
@@ -48,27 +48,27 @@ impl From<&Catalog> for LibraryEvent {
 pub(crate) async fn events(
     State(state): State<AppState>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    if state.0.event_streams.available_permits() == 0 {
-        return Err(Problem::later("too_many_listeners", "every event stream is taken"));
-    }
+    let place = Arc::clone(&state.0.event_streams)
+        .try_acquire_owned()
+        .map_err(|_| Problem::later("too_many_listeners", "every event stream is taken"))?;
     let mut changes = state.0.library.subscribe();
     changes.mark_changed();
-    let stream = stream::unfold((state, changes, true), |(state, mut changes, first)| async move {
-        let _permit = state.0.event_streams.acquire().await.ok()?;
-        if !first {
+    // The place is given back when the stream is dropped.
+    let stream =
+        stream::unfold((state, changes, place, true), |(state, mut changes, place, first)| async move {
+            if !first {
+                tokio::select! {
+                    () = sleep(EVENT_INTERVAL) => {}
+                    () = state.0.shutdown.begun() => return None,
+                }
+            }
             tokio::select! {
-                () = sleep(EVENT_INTERVAL) => {}
+                changed = changes.changed() => changed.ok()?,
                 () = state.0.shutdown.begun() => return None,
             }
-        }
-        tokio::select! {
-            changed = changes.changed() => changed.ok()?,
-            () = state.0.shutdown.begun() => return None,
-        }
-        let body = LibraryEvent::from(&**changes.borrow_and_update());
-        drop(_permit);
-        let event = Event::default().event("library").json_data(body).ok()?;
-        Some((Ok(event), (state, changes, false)))
-    });
+            let body = LibraryEvent::from(&**changes.borrow_and_update());
+            let event = Event::default().event("library").json_data(body).ok()?;
+            Some((Ok(event), (state, changes, place, false)))
+        });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(EVENT_KEEP_ALIVE)))
 }

@@ -1,8 +1,11 @@
-//! Runs a router on a socket: time-outs, limits, and an end that lets go of nobody in mid-sentence.
+//! Runs the router on a socket: time-outs, limits, and an end that lets go of nobody in mid-sentence.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use axum::Router;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -16,7 +19,8 @@ use tokio::{
 
 use crate::{
     limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX, SHUTDOWN_GRACE},
-    state::Shutdown,
+    routes::router,
+    state::AppState,
 };
 
 /// Why the server could not start.
@@ -57,8 +61,10 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` begins, then lets answers in flight end within [`SHUTDOWN_GRACE`].
-    pub async fn run(self, router: Router, shutdown: Shutdown) {
+    /// Serves until the state's shutdown begins, then lets answers in flight end within [`SHUTDOWN_GRACE`].
+    pub async fn run(self, state: AppState) {
+        let (shutdown, metrics) = (state.0.shutdown.clone(), Arc::clone(&state.0.metrics));
+        let router = router(state);
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut http = hyper::server::conn::http1::Builder::new();
@@ -75,11 +81,14 @@ impl Server {
             let Some((stream, place)) = accepted else { break };
             tune(&stream);
             let service = TowerToHyperService::new(router.clone());
+            let metrics = Arc::clone(&metrics);
             let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
             tokio::spawn(async move {
+                metrics.connections.fetch_add(1, Ordering::Relaxed);
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "connection");
                 }
+                metrics.connections.fetch_sub(1, Ordering::Relaxed);
                 drop(place);
             });
         }

@@ -50,7 +50,7 @@ pub(crate) struct Inner {
     pub(crate) hosts: HostPolicy,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shutdown: Shutdown,
-    pub(crate) event_streams: Semaphore,
+    pub(crate) event_streams: Arc<Semaphore>,
     pub(crate) started: Instant,
 }
 
@@ -64,7 +64,7 @@ impl AppState {
             hosts,
             metrics: Arc::default(),
             shutdown,
-            event_streams: Semaphore::new(EVENT_STREAMS_MAX),
+            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             started: Instant::now(),
         }))
     }
