@@ -1,6 +1,9 @@
 //! The bytes of a file themselves: `GET /api/v1/video/{video_id}/file[/{name}]`, with ranges (RFC 9110 section 14).
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     body::Body,
@@ -67,14 +70,15 @@ pub(crate) async fn named_file(
 async fn send(state: &AppState, id: &str, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
     let video = state.video(id)?;
     let source = open(state, &video).await?;
-    let etag = etag(&video);
-    let mut answer = FileAnswer {
-        len: source.len(),
-        etag: &etag,
-        modified: video.modified,
-        media_type: media_type(&video.file_name()),
+    let modified = modified(&source);
+    if modified != video.modified {
+        // The same length, another time: perhaps other content. The tag says so at once, the id after the next scan.
+        state.0.library.request_scan();
     }
-    .respond(method, headers)?;
+    let etag = etag(&video, modified);
+    let mut answer =
+        FileAnswer { len: source.len(), etag: &etag, modified, media_type: media_type(&video.file_name()) }
+            .respond(method, headers)?;
     answer
         .response
         .headers_mut()
@@ -88,8 +92,8 @@ async fn send(state: &AppState, id: &str, method: &Method, headers: &HeaderMap) 
 }
 
 /// Opens the file, if it is still the one that was scanned.
-async fn open(state: &AppState, video: &Video) -> Result<Arc<FileSource>, Problem> {
-    let source = match FileSource::open(&video.path()?).await {
+async fn open(state: &AppState, video: &Arc<Video>) -> Result<Arc<FileSource>, Problem> {
+    let source = match FileSource::open(&state.0.places.of(video).await?).await {
         Ok(source) => source,
         Err(error) => {
             state.0.library.request_scan();
@@ -104,9 +108,14 @@ async fn open(state: &AppState, video: &Video) -> Result<Arc<FileSource>, Proble
     Ok(Arc::new(source))
 }
 
+fn modified(source: &FileSource) -> SystemTime {
+    let since = u64::try_from(source.identity().modified_ns).map_or(Duration::ZERO, Duration::from_nanos);
+    SystemTime::UNIX_EPOCH + since
+}
+
 /// Strong: of the content's fingerprint and the time of change.
-fn etag(video: &Video) -> String {
-    let changed = video.modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+fn etag(video: &Video, modified: SystemTime) -> String {
+    let changed = modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
     let mut fingerprint = video.fingerprint.hex();
     fingerprint.truncate(20);
     format!("\"{fingerprint}-{changed:x}\"")

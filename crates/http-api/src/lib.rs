@@ -25,6 +25,7 @@ pub mod limits;
 mod metrics;
 mod openapi;
 mod page;
+mod places;
 mod problem;
 mod progressive;
 mod range;

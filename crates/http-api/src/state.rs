@@ -10,6 +10,7 @@ use crate::{
     guard::HostPolicy,
     limits::EVENT_STREAMS_MAX,
     metrics::Metrics,
+    places::Places,
     problem::{Problem, echo},
 };
 
@@ -47,6 +48,7 @@ pub struct AppState(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) media: Media,
     pub(crate) library: Arc<Library>,
+    pub(crate) places: Places,
     pub(crate) hosts: HostPolicy,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shutdown: Shutdown,
@@ -61,6 +63,7 @@ impl AppState {
         Self(Arc::new(Inner {
             media,
             library,
+            places: Places::default(),
             hosts,
             metrics: Arc::default(),
             shutdown,
@@ -84,7 +87,8 @@ impl AppState {
     }
 
     /// The title of a video, opened if it is not open.
-    pub(crate) async fn title(&self, video: &Video) -> Result<Arc<Title>, Problem> {
-        Ok(self.0.media.open_file(video.id.as_str(), &video.path()?).await?)
+    pub(crate) async fn title(&self, video: &Arc<Video>) -> Result<Arc<Title>, Problem> {
+        let path = self.0.places.of(video).await?;
+        Ok(self.0.media.open_file(video.id.as_str(), &path).await?)
     }
 }

@@ -165,7 +165,8 @@ pub(crate) async fn video(
 ) -> Result<Response, Problem> {
     let codecs = player.codecs()?;
     let video = state.video(&id)?;
-    let opened = state.0.media.open_file(video.id.as_str(), &video.path()?).await;
+    let path = state.0.places.of(&video).await?;
+    let opened = state.0.media.open_file(video.id.as_str(), &path).await;
     let (mut subtitles, content) = match opened {
         Ok(title) => {
             let info = title.info(codecs.as_ref())?;
@@ -238,7 +239,7 @@ pub(crate) async fn master(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let options = MasterOptions { codecs: player.codecs()?, format: player.format()? };
-    let title = state.title(&*state.video(&id)?).await?;
+    let title = state.title(&state.video(&id)?).await?;
     playlist_answer(PLAYLIST, title.master(&options)?.into(), &headers)
 }
 
@@ -256,7 +257,7 @@ pub(crate) async fn dash(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let options = MasterOptions { codecs: player.codecs()?, format: SegmentFormat::Fmp4 };
-    let title = state.title(&*state.video(&id)?).await?;
+    let title = state.title(&state.video(&id)?).await?;
     playlist_answer("application/dash+xml", title.dash(&options)?, &headers)
 }
 
