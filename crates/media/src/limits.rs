@@ -47,7 +47,7 @@ pub const CACHED_FILE_BYTES_MAX: u64 = 64 << 20;
 /// Files waiting to be written to the cache; more are not written.
 pub const CACHE_QUEUE_MAX: usize = 256;
 /// Bytes waiting to be written to the cache; more are not written.
-pub const CACHE_QUEUE_BYTES_MAX: u64 = 64 << 20;
+pub const CACHE_QUEUE_BYTES_MAX: u64 = 32 << 20;
 /// Titles found in a cache directory at start. The rest is not believed to be ours and is left alone.
 pub const CACHE_SCAN_TITLES_MAX: usize = 100_000;
 /// The most payload muxed in place; more is handed to a thread that may take its time.

@@ -8,6 +8,7 @@ use container::{ContainerError, Index, PullParser, pull::drive};
 use packager::{
     Cutter, Layout, PackagerError, Planned, RenditionId, SegmentFormat, SegmentIndex, SegmentPlan,
     cmaf_layout,
+    limits::WHOLE_SEGMENT_BYTES_MAX,
     subtitles::{SubtitleForm, SubtitleMaker},
     ts_segment,
 };
@@ -36,13 +37,26 @@ pub(crate) enum Route {
 /// CMAF cut from an MP4 is header bytes and ranges of the file: a cached copy would be the same read from the same
 /// disk. Cutting Matroska walks every block, MPEG-TS is packet by packet, and the text of a subtitle is strewn over
 /// the whole stretch: these are kept.
-pub(crate) fn route(planned: &Planned, form: Form, segment: &SegmentPlan) -> Route {
+pub(crate) fn route(
+    planned: &Planned,
+    form: Form,
+    rendition: RenditionId,
+    index: SegmentIndex,
+    segment: &SegmentPlan,
+) -> Route {
     let tables = matches!(planned.movie.index, Index::Mp4(_));
     match form {
         Form::M4s if tables || segment.payload_bytes > SHARED_SEGMENT_BYTES_MAX => Route::Layout,
-        // Payload as it was read, and as it goes out; in MPEG-TS the sound, too.
+        // Payload as it was read, and as it goes out; in MPEG-TS the sound, too. Of Matroska all tracks are read.
         Form::M4s | Form::Ts => {
-            let memory_bytes = segment.payload_bytes.saturating_mul(2).saturating_add(1 << 20);
+            let payload = segment.payload_bytes;
+            let read = if tables {
+                payload
+            } else {
+                let ranges = planned.byte_ranges(rendition, index).unwrap_or_default();
+                ranges.iter().map(|r| r.len()).sum::<u64>().min(WHOLE_SEGMENT_BYTES_MAX).max(payload)
+            };
+            let memory_bytes = read.saturating_add(payload).saturating_add(1 << 20);
             Route::Shared(Cost { memory_bytes, cacheable: true })
         }
         Form::Vtt | Form::TsVtt | Form::WholeVtt | Form::WholeAss => {

@@ -251,7 +251,7 @@ impl Title {
             disk.playhead(&key);
         }
         self.hint(rendition, index);
-        let answer = match making::route(&self.planned, form, &segment) {
+        let answer = match making::route(&self.planned, form, rendition, index, &segment) {
             Route::Layout => self.streamed(&key, index).await,
             Route::Shared(cost) => {
                 let material = self.material();
@@ -339,12 +339,13 @@ impl Title {
         format: SubtitleFormat,
     ) -> Result<SegmentBody, MediaError> {
         let rendition = RenditionId::Subtitles(n);
-        let segment = *self.planned.segment(rendition, SegmentIndex::new(0)).map_err(|e| self.told(e))?;
+        let first = SegmentIndex::new(0);
+        let segment = *self.planned.segment(rendition, first).map_err(|e| self.told(e))?;
         let (kind, form) = match format {
             SubtitleFormat::Vtt => (Form::WholeVtt, SubtitleForm::WholeVtt),
             SubtitleFormat::Ass => (Form::WholeAss, SubtitleForm::WholeAss),
         };
-        let Route::Shared(cost) = making::route(&self.planned, kind, &segment) else {
+        let Route::Shared(cost) = making::route(&self.planned, kind, rendition, first, &segment) else {
             return Err(MediaError::Internal {
                 title: self.video_id.to_string(),
                 detail: "subtitles do not lie in the file as they are sent".to_owned(),
