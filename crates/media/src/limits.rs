@@ -60,3 +60,5 @@ pub const LAYOUTS_MAX: usize = 64;
 pub const HINTED_SEGMENTS: u32 = 3;
 /// Bytes of a kept plan: a day of film with forty tracks takes about 20 MiB.
 pub const PLAN_BYTES_MAX: usize = 32 << 20;
+/// The most bytes of an index that are parsed in place; more is parsed where it holds up no other task.
+pub const INLINE_PARSE_BYTES_MAX: u64 = 1 << 20;

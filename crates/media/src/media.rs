@@ -286,6 +286,7 @@ impl Shared {
         };
         bump(&self.counters.titles_closed_idle, closed.len() as u64);
         for title in closed {
+            tracing::debug!(title = title.video_id(), "closed: nobody asked for it");
             self.workshop.forget(title.content());
         }
         if none_left {
@@ -338,6 +339,7 @@ impl OpeningGuard {
             closed
         };
         drop(closed);
+        tracing::debug!(title = title.video_id(), content = %title.content(), "opened");
         bump(&self.shared.counters.titles_opened, 1);
         Ok(title)
     }

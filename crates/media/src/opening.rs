@@ -2,14 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use byte_source::ByteSource;
+use byte_source::{ByteRange, ByteSource};
 use bytes::Bytes;
-use container::{Movie, MovieOpener, pull::drive};
+use container::{ContainerError, Movie, MovieOpener, Pull, PullParser, pull::drive};
 use packager::{Plan, PlanOptions, Planned, Planner, plan::PLAN_VERSION};
 
 use crate::{
     ContentKey, FileIdentity, FileSource, MediaError, Title,
-    limits::PLAN_BYTES_MAX,
+    limits::{INLINE_PARSE_BYTES_MAX, PLAN_BYTES_MAX},
     stats::{Counters, bump},
     workshop::Workshop,
 };
@@ -66,7 +66,7 @@ pub(crate) async fn open(
     remembered: impl Fn(FileIdentity) -> Option<ContentKey>,
 ) -> Result<Title, MediaError> {
     let (source, content, file) = origin.source(&video_id, remembered).await?;
-    let mut opener = MovieOpener::new(source.len());
+    let mut opener = Considerate::new(MovieOpener::new(source.len()));
     let movie = drive(&mut opener, &*source).await.map_err(|e| MediaError::from_container(&video_id, e))?;
     drop(opener);
     let planned = planned(&video_id, movie, &*source, &content, &workshop).await?;
@@ -93,13 +93,48 @@ async fn planned(
             None => tracing::debug!(%content, "kept plan is of another version: made again"),
         }
     }
-    let mut planner = Planner::new(movie, PlanOptions::default());
+    let mut planner = Considerate::new(Planner::new(movie, PlanOptions::default()));
     let planned = drive(&mut planner, source).await.map_err(|e| MediaError::from_container(title, e))?;
     bump(&counters.plans_made, 1);
     if let (Some(disk), Some(plan)) = (&workshop.disk, encode(&planned.plan)) {
         disk.offer_plan(content.clone(), plan);
     }
     Ok(planned)
+}
+
+/// A parser whose large steps hold up no other task: reading the `moov` of a day of film takes a good part of a second.
+struct Considerate<P> {
+    parser: P,
+    fed: u64,
+}
+
+impl<P> Considerate<P> {
+    fn new(parser: P) -> Self {
+        Self { parser, fed: 0 }
+    }
+}
+
+impl<P: PullParser> PullParser for Considerate<P> {
+    type Item = P::Item;
+
+    fn poll(&mut self) -> Result<Pull<P::Item>, ContainerError> {
+        in_place(self.fed > INLINE_PARSE_BYTES_MAX, || self.parser.poll())
+    }
+
+    fn feed(&mut self, range: ByteRange, bytes: Bytes) {
+        self.fed = range.len();
+        self.parser.feed(range, bytes);
+    }
+}
+
+/// Runs `step`, letting this thread's other tasks go on elsewhere if it is `long` and the runtime has an elsewhere.
+fn in_place<T>(long: bool, step: impl FnOnce() -> T) -> T {
+    let flavor = tokio::runtime::Handle::current().runtime_flavor();
+    if long && flavor == tokio::runtime::RuntimeFlavor::MultiThread {
+        tokio::task::block_in_place(step)
+    } else {
+        step()
+    }
 }
 
 /// A plan as it is kept: two versions, then postcard (some 20 bytes a segment, where JSON takes 120 and takes longer to
