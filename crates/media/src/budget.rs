@@ -29,7 +29,7 @@ impl Budget {
         Self { units: Arc::new(Semaphore::new(total as usize)), total }
     }
 
-    /// A share of `bytes` (of everything, if it is more than that), waiting at most `patience`.
+    /// A share of `bytes` (of everything, if it is more than that), waiting at most `patience` for it.
     pub(crate) async fn hold(&self, bytes: u64, patience: Duration) -> Option<Arc<Hold>> {
         let units = units_of(bytes).min(self.total);
         // The usual case needs no timer.
@@ -41,6 +41,11 @@ impl Budget {
             }
         };
         Some(Arc::new(Hold { permit: Mutex::new(permit) }))
+    }
+
+    /// All there is.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        u64::from(self.total) * UNIT_BYTES
     }
 
     /// Bytes held now.

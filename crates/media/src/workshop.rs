@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::task::AbortHandle;
 
 use crate::{
-    ContentKey, MediaError,
+    ContentKey, MediaError, NotPlayableReason,
     budget::{Budget, Hold},
     cache::{DiskCache, Presence},
     job::{Job, JobReader, JobWriter},
@@ -179,6 +179,16 @@ impl Workshop {
     }
 
     async fn hold(&self, title: &str, bytes: u64) -> Result<Arc<Hold>, MediaError> {
+        let limit = self.budget.total_bytes();
+        if bytes > limit {
+            return Err(MediaError::NotPlayable {
+                title: title.to_owned(),
+                reason: NotPlayableReason::Limit,
+                detail: format!(
+                    "making this segment takes {bytes} bytes of memory, the limit is {limit}; as CMAF it streams"
+                ),
+            });
+        }
         self.budget.hold(bytes, BUDGET_PATIENCE).await.ok_or_else(|| MediaError::Unavailable {
             title: title.to_owned(),
             detail: format!(
@@ -456,6 +466,15 @@ mod tests {
         assert!(matches!(error, MediaError::Unavailable { .. }), "{error}");
         drop(slow);
         assert!(shop.ask(&title, key(1), hungry, gated(&gate, &runs)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_segment_that_never_fits_is_refused_at_once() {
+        let shop = workshop(1 << 20);
+        let (gate, runs) = (Arc::new(Semaphore::new(2)), Arc::default());
+        let cost = Cost { memory_bytes: 2 << 20, cacheable: false };
+        let error = shop.ask(&"film".into(), key(0), cost, gated(&gate, &runs)).await.unwrap_err();
+        assert!(matches!(error, MediaError::NotPlayable { reason: NotPlayableReason::Limit, .. }), "{error}");
     }
 
     #[tokio::test]
