@@ -18,7 +18,8 @@ pub(crate) struct Piece {
 }
 
 /// Turns the pieces of all intervals into segments that end at `end`. An empty piece goes with the following one, the
-/// empty ones at the end with the last; a last segment under the tail limit goes into the one before.
+/// empty ones at the end with the last; a last segment under the tail limit goes into the one before. Where times run
+/// backwards (fragments of a damaged file), what begins no later than its predecessor goes with it, so that segments join.
 pub(crate) fn from_pieces(
     pieces: &[Piece],
     end: i64,
@@ -38,6 +39,13 @@ pub(crate) fn from_pieces(
             independent: piece.independent,
         });
         from = n + 1;
+        while let [.., before, last] = segments.as_mut_slice()
+            && last.start <= before.start
+        {
+            before.start = last.start;
+            take_in(before, *last);
+            segments.pop();
+        }
     }
     if let Some(last) = segments.last_mut() {
         last.intervals.1 = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
@@ -56,11 +64,16 @@ fn fold_tail(segments: &mut Vec<SegmentPlan>, end: u64, tail: u64) {
         if end.saturating_sub(last.start) >= tail {
             return;
         }
-        before.intervals.1 = last.intervals.1;
-        before.samples.1 = last.samples.1.max(before.samples.1);
-        before.payload_bytes += last.payload_bytes;
+        take_in(before, *last);
         segments.pop();
     }
+}
+
+/// Makes one segment of two that follow each other.
+fn take_in(before: &mut SegmentPlan, last: SegmentPlan) {
+    before.intervals.1 = last.intervals.1;
+    before.samples.1 = last.samples.1.max(before.samples.1);
+    before.payload_bytes = before.payload_bytes.saturating_add(last.payload_bytes);
 }
 
 /// The pieces of a track that is all there, frame by frame: audio on a grid, or a table in order of time. Assigns
@@ -196,6 +209,17 @@ mod tests {
             (segments[0].samples, segments[0].duration, segments[0].payload_bytes),
             ((0, 240), 240 * 1024, 240)
         );
+    }
+
+    #[test]
+    fn where_times_run_backwards_segments_still_join() {
+        let piece = |start| Piece { start: Some(start), samples: (0, 0), bytes: 1, independent: true };
+        let pieces = [0, 90_000, 1 << 50, 180_000, 270_000, 100_000, 360_000].map(piece);
+        let scale = Timescale::new(90_000).unwrap();
+        let segments = from_pieces(&pieces, 450_000, scale, &PlanOptions::default());
+        assert_eq!(segments.iter().map(|s| s.start).collect::<Vec<_>>(), [0, 90_000, 100_000, 360_000]);
+        assert!(segments.windows(2).all(|w| w[0].start + w[0].duration == w[1].start));
+        assert_eq!(segments.iter().map(|s| s.payload_bytes).sum::<u64>(), 7);
     }
 
     proptest! {
