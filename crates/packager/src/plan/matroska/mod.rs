@@ -104,7 +104,12 @@ async fn timings(
     heads: &[Option<Head>],
     keys: &Keys,
 ) -> Result<Vec<Option<Timing>>, ContainerError> {
-    let tails = tail::look(ask, movie, index, &keys.last_clusters).await?;
+    let mut clusters = keys.last_clusters.offsets();
+    // A track may be silent since long before the last keyframe.
+    clusters.extend(keys.all.iter().map(|k| k.cluster));
+    clusters.sort_unstable();
+    clusters.dedup();
+    let tails = tail::look(ask, movie, index, &clusters).await?;
     let mut timings = Vec::with_capacity(heads.len());
     for (n, ((track, head), tail)) in movie.tracks.iter().zip(heads).zip(&tails).enumerate() {
         timings.push(match (head, track.kind) {

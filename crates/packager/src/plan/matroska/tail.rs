@@ -3,7 +3,6 @@
 use byte_source::ByteRange;
 use container::{ContainerError, Movie, TrackKind, matroska::MatroskaIndex};
 
-use super::keys::Clusters;
 use crate::{
     limits,
     script::Asker,
@@ -23,17 +22,17 @@ pub(crate) struct Tail {
 const PICTURES_LEAST: usize = 18;
 
 /// Walks the last cluster, then the one before, and so on, until every audio and video track has been seen or the walk
-/// has gone through all of `clusters`. By track.
+/// has gone through all of `clusters` (offsets, ascending). By track.
 pub(crate) async fn look(
     ask: &Asker,
     movie: &Movie,
     index: &MatroskaIndex,
-    clusters: &Clusters,
+    clusters: &[u64],
 ) -> Result<Vec<Tail>, ContainerError> {
     let mut tails: Vec<Tail> = vec![Tail::default(); movie.tracks.len()];
     let mut blocks = limits::TAIL_BLOCKS_MAX;
     let mut end = index.clusters_end;
-    for start in clusters.offsets().iter().rev() {
+    for start in clusters.iter().rev() {
         let mut walk = Walk::hop(movie, ByteRange::new(*start, end));
         let mut earlier: Vec<Tail> = vec![Tail::default(); movie.tracks.len()];
         while blocks > 0 {
