@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use common::{House, hides_frames, is_matroska, open_gop};
+use common::{House, hides_frames, is_matroska, open_gop, shown, sound_tick};
 use e2e::{
     film::{Rendition, every, master},
     fixtures,

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
-use e2e::{fixtures, server::Server};
+use e2e::{fixtures, oracle::Unit, server::Server};
 
 pub(crate) struct House {
     pub(crate) server: Server,
@@ -44,4 +44,17 @@ pub(crate) fn hides_frames(film: &Path) -> bool {
 /// Pictures at segment starts that lean on the segment before.
 pub(crate) fn open_gop(film: &Path) -> bool {
     fixtures::name(film).contains("opengop")
+}
+
+/// Sound that an edit list hides is not sent, but for what the decoder needs to warm up; ffmpeg lists all of it.
+pub(crate) fn shown<'a>(film: &Path, theirs: &'a [Unit], ours: usize) -> &'a [Unit] {
+    const HIDDEN_MOST: usize = 60;
+    let hidden = if hides_frames(film) { theirs.len().saturating_sub(ours).min(HIDDEN_MOST) } else { 0 };
+    &theirs[hidden..]
+}
+
+/// How far a sound's time may be from ffmpeg's, seconds: a millisecond of Matroska; and where mkvmerge laced the frames,
+/// what ffmpeg loses by adding up durations that it rounded to milliseconds.
+pub(crate) fn sound_tick(film: &Path) -> f64 {
+    if fixtures::name(film).contains("mkvmerge") { 0.001_4 } else { 0.001_01 }
 }

@@ -206,7 +206,7 @@ fn audio_run(stream: &ElementaryStream, samples: &[Sample], has_clock: bool) -> 
         }
         bytes += frame;
         count += 1;
-        expected = Some(sample.pts.saturating_add(i64::from(sample.duration)));
+        expected = Some(stream.frame_end(sample));
     }
     count
 }

@@ -20,6 +20,8 @@ pub(super) struct ElementaryStream {
     /// Descriptors of the PMT.
     pub(super) descriptors: Vec<u8>,
     form: Form,
+    /// What a frame lasts in a decoder, 90 kHz ticks, where the codec fixes it.
+    frame_ticks: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +63,14 @@ impl ElementaryStream {
             descriptors.extend_from_slice(&language);
             descriptors.push(0);
         }
-        Ok(Self { pid: PID_FIRST + u16::from(number), stream_id, stream_type, descriptors, form })
+        let pid = PID_FIRST + u16::from(number);
+        Ok(Self { pid, stream_id, stream_type, descriptors, form, frame_ticks: frame_ticks(track) })
+    }
+
+    /// Where an audio frame ends for a decoder. Its duration may be stretched to the next frame, over a gap.
+    pub(super) fn frame_end(&self, sample: &Sample) -> i64 {
+        let duration = i64::from(sample.duration);
+        sample.pts.saturating_add(self.frame_ticks.map_or(duration, |frame| frame.min(duration)))
     }
 
     pub(super) const fn pid(&self) -> u16 {
@@ -194,6 +203,11 @@ impl<'s> Iterator for Nals<'s> {
             }
         }
     }
+}
+
+fn frame_ticks(track: &Track) -> Option<i64> {
+    let samples = i64::from(track.codec.frame_samples_constant()?);
+    (samples * 90_000).checked_div(i64::from(track.audio.as_ref()?.sample_rate))
 }
 
 /// AAC frames behind ADTS headers (ISO/IEC 13818-7 §6.2, ISO/IEC 14496-3 §1.A.3).
