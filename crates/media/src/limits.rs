@@ -62,3 +62,6 @@ pub const HINTED_SEGMENTS: u32 = 3;
 pub const PLAN_BYTES_MAX: usize = 32 << 20;
 /// The most bytes of an index that are parsed in place; more is parsed where it holds up no other task.
 pub const INLINE_PARSE_BYTES_MAX: u64 = 1 << 20;
+/// When more than one part in this many of the memory for segments is taken, CMAF streams from its source to each asker
+/// instead of being made for all.
+pub const CROWD_DIVISOR: u64 = 4;

@@ -107,7 +107,9 @@ pub(crate) async fn layout(
     index: SegmentIndex,
 ) -> Result<Layout, MediaError> {
     let mut cutter = Cutter::new(planned, rendition, index).map_err(|e| told(title, e))?;
-    let cut = driven(title, &mut cutter, source).await?;
+    let mut cut = driven(title, &mut cutter, source).await?;
+    // A layout is kept and shared: what the cutter had in hand would be held as long.
+    cut.tracks.iter_mut().flat_map(|t| &mut t.samples).for_each(|s| s.data = None);
     cmaf_layout(&cut).map_err(|e| told(title, e))
 }
 
@@ -139,7 +141,12 @@ impl Material {
         index: SegmentIndex,
         writer: Arc<JobWriter>,
     ) -> Result<(), MediaError> {
-        let layout = layout(&self.title, &*self.source, &self.planned, rendition, index).await?;
+        let title = &self.title;
+        let mut cutter = Cutter::new(&self.planned, rendition, index).map_err(|e| told(title, e))?;
+        let cut = driven(title, &mut cutter, &*self.source).await?;
+        drop(cutter);
+        let layout = cmaf_layout(&cut).map_err(|e| told(title, e))?;
+        drop(cut);
         writer.announce(layout.len);
         let mut stream = LayoutStream::new(self.source, Arc::new(layout));
         while let Some(chunk) = poll_fn(|cx| stream.poll_chunk(cx)).await {

@@ -251,7 +251,11 @@ impl Title {
             disk.playhead(&key);
         }
         self.hint(rendition, index);
-        let answer = match making::route(&self.planned, form, rendition, index, &segment) {
+        let mut route = making::route(&self.planned, form, rendition, index, &segment);
+        if form == Form::M4s && self.workshop.is_crowded_for(&key) {
+            route = Route::Layout;
+        }
+        let answer = match route {
             Route::Layout => self.streamed(&key, index).await,
             Route::Shared(cost) => {
                 let material = self.material();

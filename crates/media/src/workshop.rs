@@ -21,7 +21,7 @@ use crate::{
     cache::{DiskCache, Presence},
     job::{Job, JobReader, JobWriter},
     key::SegmentKey,
-    limits::BUDGET_PATIENCE,
+    limits::{BUDGET_PATIENCE, CROWD_DIVISOR},
     recent::{Made, Recent},
     stats::{Counters, bump},
 };
@@ -86,6 +86,16 @@ impl Workshop {
     /// Bytes of finished segments in memory.
     pub(crate) fn recent_bytes(&self) -> u64 {
         self.state().recent.bytes()
+    }
+
+    /// Whether so much is being sent that what can be streamed with less memory should be; not said of what is here or
+    /// being made already.
+    pub(crate) fn is_crowded_for(&self, key: &SegmentKey) -> bool {
+        if self.budget.held_bytes() <= self.budget.total_bytes() / CROWD_DIVISOR {
+            return false;
+        }
+        let mut state = self.state();
+        !state.jobs.contains_key(key) && state.recent.get(key).is_none()
     }
 
     /// Drops what is kept in memory of a title.

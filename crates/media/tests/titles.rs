@@ -133,6 +133,24 @@ async fn opening_reads(bytes: &Bytes) -> Vec<ByteRange> {
 }
 
 #[tokio::test]
+async fn in_a_crowd_matroska_streams_from_its_file_and_is_the_same() {
+    let bytes = matroska();
+    let media = Media::new(MediaConfig { in_flight_bytes: 4 << 20, ..config(None) }).unwrap();
+    let title = media.open("x", arrived(&bytes), key()).await.unwrap();
+    let calm = segment(&title, 7, FMP4).await;
+    let mut slow = Vec::new();
+    for n in 0..5 {
+        slow.push(title.segment(SOURCE, index(n), TS).await.unwrap());
+    }
+    let held = media.stats().in_flight_bytes;
+    assert!(held > 1 << 20);
+    let crowd = media.open("y", arrived(&bytes), ContentKey::new("other").unwrap()).await.unwrap();
+    let body = crowd.segment(SOURCE, index(7), FMP4).await.unwrap();
+    assert_eq!(media.stats().in_flight_bytes, held, "it takes nothing of what is scarce");
+    assert_eq!(whole(body).await.unwrap(), calm);
+}
+
+#[tokio::test]
 async fn when_the_last_asker_goes_the_maker_stops() {
     let bytes = matroska();
     let late = Arc::new(LateSource::new(MemorySource::new(bytes.clone())));
