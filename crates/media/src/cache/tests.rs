@@ -1,3 +1,5 @@
+//! The cache on disk, written, killed, damaged, shrunk, and held to its limit.
+
 use packager::RenditionId;
 use proptest::prelude::*;
 
