@@ -124,8 +124,8 @@ async fn rendition(address: SocketAddr, path: &str, duration: f64) -> Result<Cou
                 "segment {n} begins at {}, the one before ended at {end:?}",
                 times.start
             );
-            // The first segment covers from the film's beginning, though a late sound starts later.
-            let begin = if n == 0 && times.start < u64::from(timescale) { 0 } else { times.start };
+            // The first segment covers from the film's beginning, though a late track starts later.
+            let begin = if n == 0 { 0 } else { times.start };
             let seconds = |begin: u64| (times.start + times.duration - begin) as f64 / f64::from(timescale);
             let off = [begin, times.start].map(|begin| (seconds(begin) - segment.seconds).abs());
             ensure!(
