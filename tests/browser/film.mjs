@@ -5,8 +5,17 @@ import { join } from "node:path";
 
 export const SECONDS = 40;
 
-/** The colour of second `s`, as [r, g, b]; neighbours differ by far more than the encoder's error. */
-export const colour = (s) => [(s * 67 + 40) % 256, (s * 151 + 90) % 256, (s * 29 + 160) % 256];
+/** The colour of second `s`, as [r, g, b]: each its own corner of a grid, so far apart that no conversion mixes them up. */
+export const colour = (s) => {
+  const corner = (s * 27 + 5) % 64, level = (n) => 20 + 70 * n;
+  return [level(corner & 3), level(corner >> 2 & 3), level(corner >> 4)];
+};
+
+/** The second whose colour is nearest to this one. */
+export function secondOf(shown) {
+  const far = (s) => colour(s).reduce((sum, c, i) => sum + (c - shown[i]) ** 2, 0);
+  return [...Array(SECONDS).keys()].reduce((best, s) => far(s) < far(best) ? s : best);
+}
 
 const hex = (s) => "0x" + colour(s).map((c) => c.toString(16).padStart(2, "0")).join("");
 

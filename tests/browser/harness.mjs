@@ -86,12 +86,16 @@ export const picture = (page) => page.evaluate(() => {
 /** Seeks, waits until the frame of that place is on the screen: `{ took, time }` in milliseconds and seconds. */
 export const seek = (page, to) => page.evaluate((to) => new Promise((done, fail) => {
   const video = document.querySelector("video"), begin = performance.now();
+  let took = null, shown = false;
   const late = setTimeout(() => fail(new Error(`seek to ${to} s: no picture after 10 s, at ${video.currentTime}, ready ${video.readyState}`)), 10_000);
-  video.addEventListener("seeked", () => {
-    const took = performance.now() - begin;
-    // A paused video presents the frame after `seeked`; give the compositor two turns.
-    requestAnimationFrame(() => requestAnimationFrame(() => { clearTimeout(late); done({ took, time: video.currentTime }); }));
-  }, { once: true });
+  const finish = () => { if (took !== null && shown) { clearTimeout(late); done({ took, time: video.currentTime }); } };
+  // `seeked` may come before the compositor has the frame: the frame itself says which it is.
+  const look = (_, frame) => {
+    if (Math.abs(frame.mediaTime - to) > 0.15) return void video.requestVideoFrameCallback(look);
+    shown = true; finish();
+  };
+  video.requestVideoFrameCallback(look);
+  video.addEventListener("seeked", () => { took = performance.now() - begin; finish(); }, { once: true });
   video.currentTime = to;
 }), to);
 

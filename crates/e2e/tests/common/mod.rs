@@ -56,5 +56,5 @@ pub(crate) fn shown<'a>(film: &Path, theirs: &'a [Unit], ours: usize) -> &'a [Un
 /// How far a sound's time may be from ffmpeg's, seconds: a millisecond of Matroska; and where mkvmerge laced the frames,
 /// what ffmpeg loses by adding up durations that it rounded to milliseconds.
 pub(crate) fn sound_tick(film: &Path) -> f64 {
-    if fixtures::name(film).contains("mkvmerge") { 0.001_4 } else { 0.001_01 }
+    if fixtures::name(film).contains("mkvmerge") { 0.002_4 } else { 0.001_01 }
 }
