@@ -73,7 +73,8 @@ pub(crate) fn measure(films: &[&Path]) -> Result<Table> {
             times.push(start.elapsed());
             bytes = source.bytes.into_inner();
             reads = source.reads.into_inner();
-            segments = planned.plan.segment_count();
+            let plan = &planned.plan;
+            segments = plan.track(plan.reference).map_or(0, |track| track.segments.len());
         }
         let name = film.file_name().unwrap_or_default().to_string_lossy().into_owned();
         table.row(vec![
