@@ -7,8 +7,10 @@ pub const SEGMENTS_MAX: usize = 90_000;
 pub const FIRST_BLOCKS_MAX: usize = 16_384;
 /// Bytes of headers read at the beginning for the same purpose.
 pub const FIRST_BYTES_MAX: u64 = 8 << 20;
-/// Blocks walked at the end to find the last sample of every track: two minutes of eight audio tracks.
-pub const TAIL_BLOCKS_MAX: usize = 65_536;
+/// Blocks walked back from the end to find the last sample of every track: half a minute of eight audio tracks.
+pub const TAIL_BLOCKS_MAX: usize = 16_384;
+/// Blocks walked in one stretch between keyframes while searching for the end of a track that falls silent earlier.
+pub const SEARCH_BLOCKS_MAX: usize = 8_192;
 /// Boundary samples looked at when the index is believed.
 pub const PROBES_FEW: usize = 8;
 /// Boundary samples looked at when the index, or the first ones looked at, gave cause for doubt: ten hours of a

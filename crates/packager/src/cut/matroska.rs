@@ -5,7 +5,7 @@
 //! join without a gap or a frame twice wherever its blocks lie.
 
 use byte_source::ByteRange;
-use container::{ContainerError, Format, TrackKind};
+use container::{ContainerError, Format, TrackKind, codec::RandomAccess};
 
 use super::{
     CutTrack,
@@ -39,23 +39,24 @@ enum Kind {
     Span { from: i64, to: i64, first_seen: Option<i64>, next: Option<i64> },
 }
 
-/// Cuts a segment of `track`, with `beside` muxed in over the same intervals.
+/// Cuts a segment of `track`, with another track muxed in over the given intervals.
 pub(crate) async fn cut(
     ask: &Asker,
     planned: &Planned,
     rendition: RenditionId,
     track: usize,
     segment: &SegmentPlan,
-    beside: Option<usize>,
+    beside: Option<(usize, (u32, u32))>,
 ) -> Result<Vec<CutTrack>, ContainerError> {
     let mut gathers = Vec::new();
     gathers.extend(Gather::own(planned, rendition, track, segment));
-    gathers.extend(beside.and_then(|t| Gather::beside(planned, t, segment.intervals)));
+    gathers.extend(beside.and_then(|(t, around)| Gather::beside(planned, t, around)));
+    let intervals = beside.map_or(segment.intervals, |(_, around)| around);
     let run = gathers.iter().any(|g| matches!(g.kind, Kind::Run { .. }));
-    walk_intervals(ask, planned, segment.intervals, run, &mut gathers).await?;
-    walk_ahead(ask, planned, segment.intervals.1, &mut gathers).await?;
+    walk_intervals(ask, planned, intervals, run, &mut gathers).await?;
+    walk_ahead(ask, planned, intervals.1, &mut gathers).await?;
     for gather in &mut gathers {
-        walk_back(ask, planned, segment.intervals.0, gather).await?;
+        walk_back(ask, planned, intervals.0, gather).await?;
     }
     gathers.into_iter().map(|g| g.finish(planned)).collect()
 }
@@ -94,8 +95,8 @@ async fn walk_ahead(
 ) -> Result<(), ContainerError> {
     let Some(interval) = planned.plan.intervals.get(next as usize) else { return Ok(()) };
     let from = interval.place;
-    // A keyframe right behind the cluster's timestamp has nothing before it.
-    if interval.relative.is_some_and(|r| r <= TIMESTAMP_BYTES_MAX) {
+    // A keyframe right behind the cluster's timestamp has nothing before it; nor has what follows the pictures' end.
+    if interval.relative.is_some_and(|r| r <= TIMESTAMP_BYTES_MAX) || interval.kind == RandomAccess::No {
         for gather in gathers.iter_mut() {
             gather.done |= matches!(gather.kind, Kind::Run { begun: true, .. });
         }
@@ -229,7 +230,10 @@ impl Gather {
                     self.done = true;
                     *next = Some(pts);
                 }
-                pts >= *from && !self.done
+                let take = pts >= *from && !self.done;
+                // On a grid the last frame is known by its time: no need to look for the one behind it.
+                self.done |= self.clock.frame().is_some_and(|f| pts.saturating_add(i64::from(f)) >= self.end);
+                take
             }
         };
         if take {

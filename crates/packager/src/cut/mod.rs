@@ -127,13 +127,19 @@ impl Cutter {
         beside: Option<usize>,
     ) -> Result<Self, PackagerError> {
         let segment = *planned.segment(rendition, index)?;
+        let mut around = segment.intervals;
+        if beside.is_some() && index.as_usize() + 1 == planned.segments(rendition)?.len() {
+            // What is muxed in may go on when the pictures are over.
+            around.1 = u32::try_from(planned.plan.intervals.len()).unwrap_or(u32::MAX);
+        }
+        let beside = beside.map(|track| (track, around));
         let track = planned.rendition_track(rendition)?;
         let planned = planned.clone();
         let script = Script::new(move |ask| async move {
             let tracks = match &planned.movie.index {
                 Index::Mp4(_) => {
                     let own = mp4::own(&planned, rendition, track, &segment);
-                    let beside = beside.and_then(|t| mp4::beside(&planned, t, segment.intervals));
+                    let beside = beside.and_then(|(t, around)| mp4::beside(&planned, t, around));
                     own.into_iter().chain(beside).collect()
                 }
                 Index::Matroska(_) => {

@@ -17,8 +17,8 @@ pub(crate) struct Piece {
     pub(crate) independent: bool,
 }
 
-/// Turns the pieces of all intervals into segments that end at `end`. An empty piece goes with the following one, the
-/// empty ones at the end with the last; a last segment under the tail limit goes into the one before. Where times run
+/// Turns the pieces of all intervals into segments that end at `end`. An empty piece goes with the following one,
+/// those at the end with none; a last segment under the tail limit goes into the one before. Where times run
 /// backwards (fragments of a damaged file), what begins no later than its predecessor goes with it, so that segments join.
 pub(crate) fn from_pieces(
     pieces: &[Piece],
@@ -46,9 +46,6 @@ pub(crate) fn from_pieces(
             take_in(before, *last);
             segments.pop();
         }
-    }
-    if let Some(last) = segments.last_mut() {
-        last.intervals.1 = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
     }
     let end = u64::try_from(end).unwrap_or(0);
     fold_tail(&mut segments, end, u64::try_from(ticks(options.tail_ms, timescale)).unwrap_or(0));
@@ -198,7 +195,7 @@ mod tests {
     fn audio_that_ends_early_has_fewer_segments() {
         let segments = audio(&[0, 5_000, 10_000, 15_000], 0, 300);
         assert_eq!(segments.len(), 2);
-        assert_eq!(segments[1].intervals, (1, 4));
+        assert_eq!(segments[1].intervals, (1, 2));
     }
 
     #[test]

@@ -32,7 +32,8 @@ pub(crate) async fn look(
     let mut tails: Vec<Tail> = vec![Tail::default(); movie.tracks.len()];
     let mut blocks = limits::TAIL_BLOCKS_MAX;
     let mut end = index.clusters_end;
-    for start in clusters.iter().rev() {
+    let mut unseen = clusters;
+    while let [rest @ .., start] = unseen {
         let mut walk = Walk::hop(movie, ByteRange::new(*start, end));
         let mut earlier: Vec<Tail> = vec![Tail::default(); movie.tracks.len()];
         while blocks > 0 {
@@ -46,14 +47,54 @@ pub(crate) async fn look(
             tail.put_before(earlier);
         }
         end = *start;
+        unseen = rest;
         if blocks == 0 || seen_all(movie, &tails) {
             break;
+        }
+    }
+    for (n, (track, tail)) in movie.tracks.iter().zip(&mut tails).enumerate() {
+        if track.kind == TrackKind::Audio && tail.last.is_none() {
+            *tail = search(ask, movie, n, unseen, end).await?;
         }
     }
     for tail in &mut tails {
         tail.times.sort_unstable();
     }
     Ok(tails)
+}
+
+/// The end of a track that falls silent long before the others, by halving: it is there up to some cluster, and not
+/// after. `end` is where the last of `clusters` ends.
+async fn search(
+    ask: &Asker,
+    movie: &Movie,
+    track: usize,
+    clusters: &[u64],
+    end: u64,
+) -> Result<Tail, ContainerError> {
+    let mut found = Tail::default();
+    let (mut low, mut high) = (0, clusters.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let Some(start) = clusters.get(middle) else { break };
+        let end = clusters.get(middle + 1).copied().unwrap_or(end);
+        let mut walk = Walk::hop(movie, ByteRange::new(*start, end));
+        let mut tail = Tail::default();
+        for _ in 0..limits::SEARCH_BLOCKS_MAX {
+            match walk.next(ask).await? {
+                Some(seen) if seen.track == track => tail.add(seen),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        if tail.last.is_some() {
+            found = tail;
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(found)
 }
 
 impl Tail {
