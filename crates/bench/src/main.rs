@@ -93,7 +93,7 @@ fn cut(films: &Path, binary: &Path, scratch: &Path) -> Result<Table> {
             }
         }
     }
-    for (form, pass) in nginx_vod(films, scratch, |server, paths| segments::one_by_one(server, paths))? {
+    for (form, pass) in nginx_vod(films, scratch, segments::one_by_one)? {
         add(&mut table, "nginx-vod-module", "main.mp4", form, &pass);
     }
     let spans: Vec<(f64, f64)> = (0..20_u32).map(|n| (f64::from(n) * 29.0, 5.0)).collect();
