@@ -91,7 +91,7 @@ export const seek = (page, to) => page.evaluate((to) => new Promise((done, fail)
   const finish = () => { if (took !== null && shown) { clearTimeout(late); done({ took, time: video.currentTime }); } };
   // `seeked` may come before the compositor has the frame: the frame itself says which it is.
   const look = (_, frame) => {
-    if (Math.abs(frame.mediaTime - to) > 0.15) return void video.requestVideoFrameCallback(look);
+    if (Math.abs(frame.mediaTime - to) > 0.06) return void video.requestVideoFrameCallback(look);
     shown = true; finish();
   };
   video.requestVideoFrameCallback(look);

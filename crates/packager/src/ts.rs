@@ -5,10 +5,7 @@
 use bytes::Bytes;
 use container::{Sample, Timescale, Track, TrackKind, write::mpegts::TsWriter};
 
-use crate::{
-    CutSegment, CutTrack, PackagerError, Planned,
-    plan::{Clock, RATES},
-};
+use crate::{CutSegment, CutTrack, PackagerError, Planned, plan::RATES};
 
 /// Added to every time, 90 kHz: ten seconds, as others do it.
 pub const TS_OFFSET: i64 = 900_000;
@@ -19,6 +16,9 @@ const REORDER_USUAL: u32 = 2;
 const PICTURE_USUAL: i64 = 3_750;
 /// Time of a picture at most, for the delay; slower ones do not come with much reordering. 90 kHz: a tenth of a second.
 const PICTURE_MAX: i64 = 9_000;
+/// The delay at most, 90 kHz. hls.js takes a first picture whose two times are 15,000 apart for one that follows what it
+/// played before, and shows it in the wrong place.
+const DELAY_MAX: i64 = 14_000;
 
 /// Muxes a segment that was cut by [`Cutter::for_ts`](crate::Cutter::for_ts) and has all its payload.
 ///
@@ -31,12 +31,10 @@ pub fn ts_segment(planned: &Planned, segment: &CutSegment) -> Result<Bytes, Pack
     for cut in &segment.tracks {
         let track =
             planned.movie.tracks.get(cut.track).ok_or(PackagerError::NoSuchRendition(segment.rendition))?;
-        let muxed = samples_90k(reorder_delay(planned, cut.track, track), cut).ok_or_else(|| {
-            PackagerError::Incomplete {
-                rendition: segment.rendition,
-                index: segment.index,
-                what: format!("payload of track {} is missing", cut.track),
-            }
+        let muxed = samples_90k(reorder_delay(track), cut).ok_or_else(|| PackagerError::Incomplete {
+            rendition: segment.rendition,
+            index: segment.index,
+            what: format!("payload of track {} is missing", cut.track),
         })?;
         tracks.push(track);
         samples.push(muxed);
@@ -59,7 +57,7 @@ pub(crate) fn muxed_audio(planned: &Planned) -> Option<usize> {
 
 /// How long a decoder waits before it shows the first picture, 90 kHz: constant over the title. Where pictures are not
 /// known to be equally long, enough for long ones.
-fn reorder_delay(planned: &Planned, n: usize, track: &Track) -> i64 {
+fn reorder_delay(track: &Track) -> i64 {
     if track.kind != TrackKind::Video {
         return 0;
     }
@@ -68,32 +66,26 @@ fn reorder_delay(planned: &Planned, n: usize, track: &Track) -> i64 {
     let picture = rate.map_or(PICTURE_USUAL, |r| {
         (i64::from(Timescale::MPEG.get()) * i64::from(r.den)).div_euclid(i64::from(r.num)) + 1
     });
-    let picture = match planned.plan.track(n).map(|t| t.clock) {
-        _ if !known => PICTURE_MAX,
-        Some(Clock::Table { .. }) => picture.min(PICTURE_MAX),
-        // The grid may have holes.
-        _ => (2 * picture).min(PICTURE_MAX),
-    };
-    i64::from(track.codec.reorder_frames().unwrap_or(REORDER_USUAL)) * picture
+    let picture = if known { picture.min(PICTURE_MAX) } else { PICTURE_MAX };
+    (i64::from(track.codec.reorder_frames().unwrap_or(REORDER_USUAL)) * picture).min(DELAY_MAX)
 }
 
-/// A track's samples in 90 kHz; `None` if payload is missing. Decode times are the ranks less the reorder delay, never
-/// after presentation.
+/// A track's samples in 90 kHz; `None` if payload is missing. Decode times are the ranks less the reorder delay; earlier
+/// where pictures are missing or uneven, so that they rise and none is after its presentation.
 fn samples_90k(delay: i64, cut: &CutTrack) -> Option<Vec<Sample>> {
     let at = |ticks: i64| cut.timescale.rescale(ticks, Timescale::MPEG).saturating_add(TS_OFFSET);
-    let mut least = i64::MIN;
-    cut.samples
-        .iter()
-        .map(|sample| {
-            let payload = sample.data.clone()?;
-            let data =
-                if cut.prefix.is_empty() { payload } else { [&*cut.prefix, &*payload].concat().into() };
-            let pts = at(sample.pts);
-            let dts = at(sample.dts).saturating_sub(delay).max(least).min(pts);
-            least = dts;
-            let end = at(sample.dts.saturating_add(i64::from(sample.duration)));
-            let duration = u32::try_from(end.saturating_sub(at(sample.dts))).unwrap_or(u32::MAX);
-            Some(Sample { pts, dts, duration, sync: sample.sync, data })
-        })
-        .collect()
+    let mut most = i64::MAX;
+    let mut samples = Vec::with_capacity(cut.samples.len());
+    for sample in cut.samples.iter().rev() {
+        let payload = sample.data.clone()?;
+        let data = if cut.prefix.is_empty() { payload } else { [&*cut.prefix, &*payload].concat().into() };
+        let pts = at(sample.pts);
+        let dts = at(sample.dts).saturating_sub(delay).min(pts).min(most);
+        most = dts.saturating_sub(1);
+        let end = at(sample.dts.saturating_add(i64::from(sample.duration)));
+        let duration = u32::try_from(end.saturating_sub(at(sample.dts))).unwrap_or(u32::MAX);
+        samples.push(Sample { pts, dts, duration, sync: sample.sync, data });
+    }
+    samples.reverse();
+    Some(samples)
 }
