@@ -16,5 +16,5 @@ if command -v cargo-fuzz >/dev/null && rustup toolchain list 2>/dev/null | grep 
 else
   echo "cargo-fuzz or a nightly toolchain is missing: mutating films instead, for $seconds s"
   HEADWATER_MUTATE_SECONDS=$seconds HEADWATER_MUTATE_SEED=${HEADWATER_MUTATE_SEED:-$RANDOM} \
-    cargo test --release -p hostile --test mutations -- --nocapture
+    cargo test -p hostile --test mutations -- --nocapture
 fi
