@@ -6,7 +6,7 @@ set -euo pipefail
 what=${1:?usage: setup.sh build|demo|test|bench}
 build=("cc: gcc libc6-dev")
 demo=("ffmpeg: ffmpeg" "/etc/ssl/certs/ca-certificates.crt: ca-certificates" "node>=18: nodejs" "npm: npm")
-tests=("python3: python3" "mkvmerge: mkvtoolnix" "chromium: chromium" "mpv: mpv" "cvlc: vlc-bin vlc-plugin-base"
+tests=("python3: python3" "mkvmerge: mkvtoolnix" "chromium: chromium" "mpv: mpv" "ffplay: ffmpeg"
   "gst-launch-1.0: gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav"
   "gst:h264parse: gstreamer1.0-plugins-bad" "gst:avdec_h264: gstreamer1.0-libav" "gst:souphttpsrc: gstreamer1.0-plugins-good")
 bench=("nginx: nginx-light" "python3: python3" "chromium: chromium")
