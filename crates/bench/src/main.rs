@@ -154,8 +154,8 @@ fn nginx_vod<T>(
         let paths: Vec<String> = segments::playlist(server.address, "/hls/main.mp4/index-v1-a1.m3u8")
             .or_else(|_| segments::playlist(server.address, "/hls/main.mp4/index-v1.m3u8"))?
             .into_iter()
-            .map(|(uri, _, _)| uri.replacen("http://", "/", 1))
-            .map(|uri| uri.find("/hls/").map_or(uri.clone(), |at| uri[at..].to_owned()))
+            // It lists whole addresses.
+            .map(|(uri, _, _)| uri.rfind("/hls/").map_or(uri.clone(), |at| uri[at..].to_owned()))
             .collect();
         segments::one_by_one(server.address, &paths)?;
         out.push((form, measure(server.address, &paths)?));
