@@ -131,8 +131,10 @@ fn a_dash_manifest_lists_the_same_segments() {
         );
         for path in renditions(&house, film)? {
             let rendition = Rendition::fetch(house.server.address, &path)?;
-            let base = rendition.fragments()?.first().context("no segment")?.base;
-            ensure!(mpd.contains(&format!("t=\"{base}\"")), "{path}: no <S t=\"{base}\">");
+            let fragments = rendition.fragments()?;
+            let first = fragments.first().context("no segment")?;
+            let covers = format!("t=\"0\" d=\"{}\"", first.base + first.duration());
+            ensure!(mpd.contains(&covers), "{path}: no <S {covers}>");
         }
         Ok(())
     });

@@ -102,15 +102,18 @@ fn media_set(
     Ok(xml)
 }
 
-/// `S` elements; equal durations in a row are one with `r`.
+/// `S` elements; equal durations in a row are one with `r`. The first segment covers from 0, as in the HLS playlist: at a
+/// seek to 0 dash.js asks for nothing where no segment is said to be.
 fn timeline(segments: &[SegmentPlan]) -> String {
+    let mut spans: Vec<(u64, u64)> = segments.iter().map(|s| (s.start, s.duration)).collect();
+    if let Some((start, duration)) = spans.first_mut() {
+        *duration = duration.saturating_add(std::mem::take(start));
+    }
     let mut xml = String::new();
-    let mut at = 0;
-    while let Some(first) = segments.get(at) {
-        let same = segments[at..].iter().take_while(|s| s.duration == first.duration).count();
-        let repeat = if same > 1 { format!(" r=\"{}\"", same - 1) } else { String::new() };
-        let _ = writeln!(xml, "      <S t=\"{}\" d=\"{}\"{repeat}/>", first.start, first.duration);
-        at += same;
+    for run in spans.chunk_by(|a, b| a.1 == b.1) {
+        let (start, duration) = run[0];
+        let repeat = if run.len() > 1 { format!(" r=\"{}\"", run.len() - 1) } else { String::new() };
+        let _ = writeln!(xml, "      <S t=\"{start}\" d=\"{duration}\"{repeat}/>");
     }
     xml
 }
