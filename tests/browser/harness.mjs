@@ -84,10 +84,10 @@ export const picture = (page) => page.evaluate(() => {
 });
 
 /** Seeks, waits until the frame of that place is on the screen: `{ took, time }` in milliseconds and seconds. */
-export const seek = (page, to) => page.evaluate((to) => new Promise((done, fail) => {
+export const seek = (page, to, patience = 10_000) => page.evaluate(([to, patience]) => new Promise((done, fail) => {
   const video = document.querySelector("video"), begin = performance.now();
   let took = null, shown = false;
-  const late = setTimeout(() => fail(new Error(`seek to ${to} s: no picture after 10 s, at ${video.currentTime}, ready ${video.readyState}`)), 10_000);
+  const late = setTimeout(() => fail(new Error(`seek to ${to} s: no picture after ${patience} ms, at ${video.currentTime}, ready ${video.readyState}`)), patience);
   const finish = () => { if (took !== null && shown) { clearTimeout(late); done({ took, time: video.currentTime }); } };
   // `seeked` may come before the compositor has the frame: the frame itself says which it is.
   const look = (_, frame) => {
@@ -97,7 +97,7 @@ export const seek = (page, to) => page.evaluate((to) => new Promise((done, fail)
   video.requestVideoFrameCallback(look);
   video.addEventListener("seeked", () => { took = performance.now() - begin; finish(); }, { once: true });
   video.currentTime = to;
-}), to);
+}), [to, patience]);
 
 export const quality = (page) => page.evaluate(() => {
   const video = document.querySelector("video"), q = video.getVideoPlaybackQuality();
