@@ -71,6 +71,27 @@ fn units(file: &Path, stream: &str, args: &[&str]) -> Result<Vec<Unit>> {
     Ok(found)
 }
 
+/// How far each of ours is from the source's in time, seconds, ascending.
+///
+/// # Errors
+/// They are not the same content in the same order.
+pub fn shifts(ours: &[Unit], theirs: &[Unit]) -> Result<Vec<f64>> {
+    for (n, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        ensure!(
+            a.md5 == b.md5,
+            "number {n} at {:.3} s differs from the source's at {:.3} s ({} and {} of them)",
+            a.pts,
+            b.pts,
+            ours.len(),
+            theirs.len()
+        );
+    }
+    ensure!(ours.len() == theirs.len(), "{} of them, the source has {}", ours.len(), theirs.len());
+    let mut shifts: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a.pts - b.pts).collect();
+    shifts.sort_by(f64::total_cmp);
+    Ok(shifts)
+}
+
 /// Decodes bytes that come on standard input: frames decoded and what ffmpeg complained of.
 ///
 /// # Errors
