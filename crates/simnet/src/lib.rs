@@ -1,0 +1,1 @@
+//! A swarm in virtual time: links, peers and disks that replay from a seed.

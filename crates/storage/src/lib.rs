@@ -1,0 +1,1 @@
+//! Where the bytes of torrents live: files beneath one folder, or bounded memory; verified, resumable.

@@ -1,0 +1,4 @@
+//! One torrent as a value: peers, requests, choking, metadata, readers.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
