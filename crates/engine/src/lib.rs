@@ -1,1 +1,32 @@
 //! The torrent engine: every swarm socket, one task per torrent, readers that wait for their bytes.
+//!
+//! [`Session`] is the way in: it listens, dials, limits and remembers. Each [`Torrent`] is a task that owns one
+//! [`swarm::Torrent`], a value without a clock or a socket, and carries out what that value decides. [`Reader`] is a file
+//! of a torrent as a [`byte_source::ByteSource`], whether its bytes are here or not.
+//!
+//! Which block to ask whom for is decided in `piece-picker`, whom to unchoke in `swarm`, how a message looks in
+//! `peer-wire`, where bytes lie on disk in `storage`. Nothing here knows what the bytes mean.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod config;
+mod egress;
+mod error;
+mod event;
+mod reader;
+mod session;
+mod snapshot;
+mod torrent;
+
+pub use config::{Add, Config, Encryption, Limits, SeedGoal, Select, Source, StorageKind};
+pub use error::EngineError;
+pub use event::Event;
+pub use metainfo::{FileIndex, InfoHash};
+pub use reader::Reader;
+pub use session::{Data, Session};
+pub use snapshot::{
+    FileInfo, Owes, PeerInfo, PieceState, Pieces, Priority, SessionStats, Snapshot, State, TrackerInfo,
+    TrackerState,
+};
+pub use torrent::Torrent;

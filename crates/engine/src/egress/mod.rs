@@ -1,0 +1,1 @@
+//! The one way out: every swarm socket is made here.
