@@ -1,4 +1,22 @@
-//! One torrent as a value: peers, requests, choking, metadata, readers.
+//! One torrent as a value: peers, requests, choking, metadata, readers (BEP 3, 6, 9, 10, 11, 16, 21, 27, 40, 54).
+//!
+//! [`Torrent`] takes [`Input`]s with the time and gives [`Output`]s. It owns no socket, file, clock or global random
+//! generator, so that a run can be replayed from a seed. Bytes of messages are `peer-wire`'s, which block to ask whom for is
+//! `piece-picker`'s, hashing and writing `storage`'s, everything that waits `engine`'s.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+
+mod config;
+mod input;
+mod output;
+mod stand_in;
+mod stats;
+mod torrent;
+
+pub use config::{Config, Info, Limits, Privacy};
+pub use input::{BlockRead, Hello, Input, ReaderAt, Source, Stored};
+pub use output::{Output, ReadBlock, Reason, WriteBlock};
+pub use stand_in::{Message, PeerKey, Priority, ReaderKey};
+pub use stats::{Counters, PeerStats, Stats, Wait};
+pub use torrent::Torrent;
