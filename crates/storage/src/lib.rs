@@ -1,1 +1,25 @@
-//! Where the bytes of torrents live: files beneath one folder, or bounded memory; verified, resumable.
+//! Where the bytes of torrents live: files beneath one folder, or bounded memory; verified (BEP 3), resumable.
+//!
+//! [`Storage`] is the session's: its threads, its bound on bytes in flight, its open files. [`Store`] is one torrent's:
+//! blocks go in with [`Store::write`], [`Event`]s come out through the torrent's [`Sink`], and what is read is verified.
+//! There is no runtime here: threads are std's, and whatever takes time is a [`Pending`], a future that any runtime polls.
+//!
+//! Which pieces to fetch is `piece-picker`'s affair, whom to upload to `swarm`'s, when to start and stop `engine`'s.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![expect(dead_code, reason = "the threads behind these signatures come next")]
+
+mod contents;
+mod error;
+mod event;
+mod pending;
+mod storage;
+mod store;
+
+pub use contents::{Contents, FileEntry};
+pub use error::StorageError;
+pub use event::{Event, Sink};
+pub use pending::{Pending, Room};
+pub use storage::{Options, Place, Storage, Unfinished};
+pub use store::{Check, PartialPiece, Store};
