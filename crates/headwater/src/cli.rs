@@ -62,9 +62,94 @@ pub(crate) struct ServeArgs {
     /// How much of the disk they may take [default: 10GiB]
     #[arg(long, value_name = "SIZE")]
     cache_limit: Option<String>,
+    /// Where serve puts what it downloads [default: {data-dir}/downloads]
+    #[arg(long, value_name = "DIR")]
+    download_dir: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// What `serve`, `download` and `seed` tell the torrent engine; as `[torrent]` in the configuration.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Torrents")]
+pub(crate) struct EngineArgs {
+    /// Port for peers, TCP and UDP; 0 takes any free one [default: 51413]
+    #[arg(long, value_name = "PORT")]
+    listen_port: Option<String>,
+    /// The one network interface swarm traffic may leave by; if it is not there, nothing leaves
+    #[arg(long, value_name = "NAME")]
+    bind_interface: Option<String>,
+    /// A proxy for swarm traffic, socks5://[user:password@]host:port; if it is not there, nothing leaves
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+    /// Do not use the DHT
+    #[arg(long)]
+    no_dht: bool,
+    /// Do not exchange peers with peers
+    #[arg(long)]
+    no_pex: bool,
+    /// Do not look for peers on the local network
+    #[arg(long)]
+    no_lsd: bool,
+    /// Do not ask the router to let peers in
+    #[arg(long)]
+    no_upnp: bool,
+    /// Do not speak uTP
+    #[arg(long)]
+    no_utp: bool,
+    /// prefer, require or disable encryption between peers [default: prefer]
+    #[arg(long, value_name = "HOW")]
+    encryption: Option<String>,
+    /// Most bytes a second that come in, such as 4MiB [default: unlimited]
+    #[arg(long, value_name = "RATE")]
+    download_limit: Option<String>,
+    /// Most bytes a second that go out [default: unlimited]
+    #[arg(long, value_name = "RATE")]
+    upload_limit: Option<String>,
+    /// Most peers connected at once [default: 200]
+    #[arg(long, value_name = "N")]
+    max_peers: Option<String>,
+    /// Where pieces are kept: disk or memory [default: disk]
+    #[arg(long, value_name = "disk|memory")]
+    storage: Option<String>,
+    /// How much memory pieces may take with --storage memory [default: 512MiB]
+    #[arg(long, value_name = "SIZE")]
+    memory_limit: Option<String>,
     /// Where what must last is kept [default: ~/.local/share/headwater]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+impl EngineArgs {
+    fn flags(&self) -> Vec<FlagValue> {
+        let text =
+            |key, flag, value: &Option<String>| value.clone().map(|value| (key, flag, Raw::Text(value)));
+        let off = |key, flag, given: bool| given.then(|| (key, flag, Raw::Text("false".to_owned())));
+        [
+            text("torrent.listen_port", "--listen-port", &self.listen_port),
+            text("torrent.bind_interface", "--bind-interface", &self.bind_interface),
+            text("torrent.proxy", "--proxy", &self.proxy),
+            off("torrent.dht", "--no-dht", self.no_dht),
+            off("torrent.pex", "--no-pex", self.no_pex),
+            off("torrent.lsd", "--no-lsd", self.no_lsd),
+            off("torrent.upnp", "--no-upnp", self.no_upnp),
+            off("torrent.utp", "--no-utp", self.no_utp),
+            text("torrent.encryption", "--encryption", &self.encryption),
+            text("torrent.download_limit", "--download-limit", &self.download_limit),
+            text("torrent.upload_limit", "--upload-limit", &self.upload_limit),
+            text("torrent.max_peers", "--max-peers", &self.max_peers),
+            text("torrent.storage", "--storage", &self.storage),
+            text("torrent.memory_limit", "--memory-limit", &self.memory_limit),
+            text(
+                "server.data_dir",
+                "--data-dir",
+                &self.data_dir.as_ref().map(|dir| dir.display().to_string()),
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -142,10 +227,11 @@ impl ServeArgs {
             text("cache.enabled", "--cache", &self.cache),
             path("cache.path", "--cache-path", &self.cache_path),
             text("cache.limit", "--cache-limit", &self.cache_limit),
-            path("server.data_dir", "--data-dir", &self.data_dir),
+            path("torrent.download_dir", "--download-dir", &self.download_dir),
         ]
         .into_iter()
         .flatten()
+        .chain(self.engine.flags())
         .collect()
     }
 }

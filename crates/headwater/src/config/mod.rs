@@ -4,7 +4,10 @@
 //! Values stay as written until [`Settings`] understands them, so that an error can name the place they came from.
 
 mod file;
+mod keys;
 mod settings;
+mod torrent;
+mod units;
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +16,9 @@ use std::{
 };
 
 pub(crate) use file::template;
+pub(crate) use keys::KEYS;
 pub(crate) use settings::Settings;
+use torrent::TorrentSettings;
 
 /// A setting as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,93 +61,6 @@ pub(crate) struct Key {
     pub(crate) example: &'static str,
     pub(crate) help: &'static str,
 }
-
-pub(crate) const KEYS: &[Key] = &[
-    Key {
-        name: "server.host",
-        form: Form::Text,
-        env: &["HEADWATER_HOST"],
-        example: "\"127.0.0.1\"",
-        help: "Address to listen on. Any other than loopback needs allow_unauthenticated, for there are no users yet.",
-    },
-    Key {
-        name: "server.port",
-        form: Form::Number,
-        env: &["HEADWATER_PORT"],
-        example: "8080",
-        help: "Port to listen on; 0 takes any free one.",
-    },
-    Key {
-        name: "server.allowed_hosts",
-        form: Form::List(','),
-        env: &["HEADWATER_ALLOWED_HOSTS"],
-        example: "[]",
-        help: "Names, beside localhost and plain addresses, under which browsers may reach it (\"films.lan\").",
-    },
-    Key {
-        name: "server.allow_unauthenticated",
-        form: Form::Switch,
-        env: &["HEADWATER_ALLOW_UNAUTHENTICATED"],
-        example: "false",
-        help: "Let everyone in who can reach a host that is not loopback.",
-    },
-    Key {
-        name: "server.data_dir",
-        form: Form::Text,
-        env: &["HEADWATER_DATA_DIR"],
-        example: "\"~/.local/share/headwater\"",
-        help: "Where what must last is kept.",
-    },
-    Key {
-        name: "server.db",
-        form: Form::Text,
-        env: &["HEADWATER_DB"],
-        example: "\"{data_dir}/headwater.db\"",
-        help: "The database. Not opened yet: accounts and watch state come with a later version.",
-    },
-    Key {
-        name: "library.paths",
-        form: Form::List(':'),
-        env: &["HEADWATER_TARGET_PATH"],
-        example: "[]",
-        help: "Folders with films.",
-    },
-    Key {
-        name: "library.rescan",
-        form: Form::Text,
-        env: &["HEADWATER_RESCAN"],
-        example: "\"60s\"",
-        help: "How often the folders are looked through for changes.",
-    },
-    Key {
-        name: "cache.enabled",
-        form: Form::Switch,
-        env: &["HEADWATER_CACHE"],
-        example: "true",
-        help: "Keep segments and plans on disk.",
-    },
-    Key {
-        name: "cache.path",
-        form: Form::Text,
-        env: &["HEADWATER_CACHE_PATH"],
-        example: "\"{data_dir}/cache\"",
-        help: "Where.",
-    },
-    Key {
-        name: "cache.limit",
-        form: Form::Text,
-        env: &["HEADWATER_CACHE_LIMIT"],
-        example: "\"10GiB\"",
-        help: "How much of the disk the cache may take; never exceeded.",
-    },
-    Key {
-        name: "log.filter",
-        form: Form::Text,
-        env: &["HEADWATER_LOG", "RUST_LOG"],
-        example: "\"info\"",
-        help: "What is logged to stderr: error, warn, info, debug, trace, or by module (\"info,http_api=debug\").",
-    },
-];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -307,7 +225,7 @@ mod tests {
         for (file, expected) in [
             ("[server]\nprot = 1", ":2: there is no setting server.prot: did you mean server.port?"),
             ("[servr]\nport = 1", ":1: there is no setting servr: did you mean server?"),
-            ("[torrent]\nlisten_port = 1", ":1: there is no setting torrent"),
+            ("[transcode]\nthreads = 1", ":1: there is no setting transcode"),
             ("[server]\nport = \"x\"", ":2: server.port is a string: expected a number"),
             ("[library]\npaths = \"/f\"", ":2: library.paths is a string: expected an array of strings"),
             ("[library]\npaths = [1]", ":2: library.paths holds a number: expected an array of strings"),

@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use super::{ConfigError, KEYS, Layers, Raw};
+use super::{
+    ConfigError, KEYS, Layers, Raw, TorrentSettings,
+    units::{human_size, parse_duration, parse_size},
+};
 
 /// Everything that can be set, with its type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -22,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) cache_enabled: bool,
     pub(crate) cache_path: PathBuf,
     pub(crate) cache_limit: u64,
+    pub(crate) torrent: TorrentSettings,
     pub(crate) log: String,
 }
 
@@ -57,6 +61,7 @@ impl Settings {
                     parse_size(t).filter(|s| *s >= CACHE_LIMIT_MIN)
                 })?
                 .unwrap_or(10 << 30),
+            torrent: TorrentSettings::new(&read, &data_dir)?,
             log: read.text("log.filter").unwrap_or_else(|| "info".to_owned()),
             data_dir,
         };
@@ -84,7 +89,7 @@ impl Settings {
             "cache.path" => self.cache_path.display().to_string().into(),
             "cache.limit" => human_size(self.cache_limit).into(),
             "log.filter" => self.log.clone().into(),
-            _ => serde_json::Value::Null,
+            _ => self.torrent.shown(key),
         }
     }
 
@@ -101,27 +106,27 @@ impl Settings {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     layers: &'a Layers,
     env: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Reader<'_> {
-    fn text(&self, key: &str) -> Option<String> {
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         match self.layers.get(key)? {
             (Raw::Text(text), _) => Some(text.clone()),
             (Raw::List(_), _) => None,
         }
     }
 
-    fn list(&self, key: &str) -> Vec<String> {
+    pub(super) fn list(&self, key: &str) -> Vec<String> {
         match self.layers.get(key) {
             Some((Raw::List(items), _)) => items.clone(),
             _ => Vec::new(),
         }
     }
 
-    fn switch(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+    pub(super) fn switch(&self, key: &str) -> Result<Option<bool>, ConfigError> {
         self.parsed(key, "true or false", |text| match text {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
@@ -129,7 +134,7 @@ impl Reader<'_> {
         })
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &self,
         key: &str,
         expected: &str,
@@ -139,7 +144,7 @@ impl Reader<'_> {
         parse(&text).map(Some).ok_or_else(|| self.wrong(key, &text, expected))
     }
 
-    fn wrong(&self, key: &str, text: &str, expected: &str) -> ConfigError {
+    pub(super) fn wrong(&self, key: &str, text: &str, expected: &str) -> ConfigError {
         debug_assert!(KEYS.iter().any(|k| k.name == key));
         ConfigError(format!(
             "{key} is \"{}\" ({}): expected {expected}",
@@ -149,7 +154,7 @@ impl Reader<'_> {
     }
 
     /// `~/` is the home folder, in every origin.
-    fn path(&self, text: &str) -> PathBuf {
+    pub(super) fn path(&self, text: &str) -> PathBuf {
         match (text.strip_prefix("~/"), (self.env)("HOME")) {
             (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
             _ => PathBuf::from(text),
@@ -167,59 +172,6 @@ impl Reader<'_> {
                 )
             })
     }
-}
-
-/// `10GiB`, `500MB`, `64 MiB`, `1073741824`; units of 1000 without the i, of 1024 with it (and for a bare letter).
-fn parse_size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        _ => return None,
-    };
-    match number.split_once('.') {
-        None => number.parse::<u64>().ok()?.checked_mul(factor),
-        Some((whole, part)) => {
-            if part.is_empty() || part.len() > 6 {
-                return None;
-            }
-            let scale = 10_u64.checked_pow(u32::try_from(part.len()).ok()?)?;
-            let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-            let scaled = whole.checked_mul(scale)?.checked_add(part.parse().ok()?)?;
-            Some(scaled.checked_mul(factor)? / scale)
-        }
-    }
-}
-
-/// The size in the largest unit of 1024 that leaves it whole.
-fn human_size(bytes: u64) -> String {
-    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let fits = units.iter().find(|(shift, _)| bytes >> shift > 0 && bytes.is_multiple_of(1 << shift));
-    fits.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
-}
-
-/// `60s`, `10m`, `1h`, `90` (seconds).
-fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let factor = match unit.trim() {
-        "" | "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(factor)?))
 }
 
 #[cfg(test)]
@@ -256,24 +208,5 @@ mod tests {
             let error = settings(&[(key, text)]).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{key} is \"{text}\" (flag --flag): expected ")), "{error}");
         }
-    }
-
-    #[test]
-    fn sizes_are_read_and_shown() {
-        for (text, bytes) in [
-            ("10GiB", 10 << 30),
-            ("500MB", 500_000_000),
-            ("64 MiB", 64 << 20),
-            ("1.5g", 3 << 29),
-            (".5k", 512),
-            ("1073741824", 1 << 30),
-        ] {
-            assert_eq!(parse_size(text), Some(bytes), "{text}");
-        }
-        for text in ["", "GiB", "10 parsecs", "-1", "1.GiB", "1.2.3", "99999999999GiB", "é"] {
-            assert_eq!(parse_size(text), None, "{text}");
-        }
-        assert_eq!(human_size(10 << 30), "10GiB");
-        assert_eq!(human_size(1000), "1000");
     }
 }
