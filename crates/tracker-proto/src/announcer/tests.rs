@@ -1,0 +1,1 @@
+//! The announcer in virtual time.
