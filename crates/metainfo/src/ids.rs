@@ -28,9 +28,41 @@ impl fmt::Debug for InfoHash {
     }
 }
 
+/// SHA-256 over the bytes of the info dictionary of a v2 torrent (BEP 52). Shown and passed on; nothing is downloaded by it yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InfoHashV2(pub [u8; 32]);
+
+impl fmt::Display for InfoHashV2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for InfoHashV2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for InfoHashV2 {
+    type Err = InfoHashError;
+
+    /// Reads 64 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, InfoHashError> {
+        let read = if text.len() == 64 { from_hex(text.as_bytes()) } else { None };
+        read.map(Self).ok_or_else(|| InfoHashError { text: text.chars().take(64).collect() })
+    }
+}
+
+impl Serialize for InfoHashV2 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// Why a text is no info-hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no info-hash: 40 hexadecimal or 32 base32 digits")]
+#[error("{text:?} is no info-hash: 40 hexadecimal or 32 base32 digits, 64 hexadecimal for v2")]
 pub struct InfoHashError {
     /// What was given, cut to 64 characters.
     pub text: String,
@@ -50,8 +82,8 @@ impl FromStr for InfoHash {
     }
 }
 
-fn from_hex(digits: &[u8]) -> Option<[u8; 20]> {
-    let mut bytes = [0; 20];
+fn from_hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let value = |digit: u8| char::from(digit).to_digit(16);
         *byte = u8::try_from(value(pair[0])? * 16 + value(pair[1])?).ok()?;
