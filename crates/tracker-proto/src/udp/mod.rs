@@ -6,6 +6,7 @@ mod exchange;
 mod wire;
 
 pub use exchange::{Exchange, Outcome, Query, RETRANSMITS_MAX, Step, retransmit_after};
+pub(crate) use wire::compact_peers;
 pub use wire::{
     Answer, Body, CONNECTION_LIFETIME, ConnectionId, DATAGRAM_BYTES_MAX, Family, TransactionId, UdpError,
     announce, connect, read, scrape,

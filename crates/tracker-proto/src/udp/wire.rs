@@ -197,3 +197,86 @@ pub(crate) fn compact_peers(bytes: &[u8], family: Family) -> Vec<TrackerPeer> {
     };
     bytes.chunks_exact(stride).take(PEERS_MAX).filter_map(peer).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Encryption;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn request() -> AnnounceRequest {
+        AnnounceRequest {
+            info_hash: InfoHash([0xaa; 20]),
+            peer_id: [0xbb; 20],
+            port: 0x1ae1,
+            key: 7,
+            uploaded: 1,
+            downloaded: 2,
+            left: Some(3),
+            event: Some(Event::Started),
+            peers_wanted: 50,
+            tracker_id: None,
+            encryption: Encryption::None,
+        }
+    }
+
+    #[test]
+    fn requests_are_laid_out_as_bep_15_draws_them() {
+        assert_eq!(hex(&connect(TransactionId(0x0102_0304))), "00000417271019800000000001020304");
+        let asked = announce(ConnectionId(5), TransactionId(6), &request(), "/");
+        assert_eq!(
+            hex(&asked),
+            format!(
+                "0000000000000005\
+                 0000000100000006{}{}0000000000000002\
+                 00000000000000030000000000000001\
+                 0000000200000000\
+                 00000007000000321ae1",
+                "aa".repeat(20),
+                "bb".repeat(20)
+            )
+        );
+        assert_eq!(asked.len(), 98);
+        let scraped = scrape(ConnectionId(5), TransactionId(6), &[InfoHash([0xcc; 20]); 100]);
+        assert_eq!(scraped.len(), 16 + 20 * SCRAPE_HASHES_MAX);
+    }
+
+    #[test]
+    fn path_and_query_go_along_in_parts_of_255() {
+        let target = format!("/announce?passkey={}", "k".repeat(300));
+        let asked = announce(ConnectionId(5), TransactionId(6), &request(), &target);
+        let (first, second) = asked[98..].split_at(2 + 255);
+        assert_eq!((first[0], first[1]), (2, 255));
+        assert_eq!((second[0], usize::from(second[1])), (2, target.len() - 255));
+        assert_eq!([&first[2..], &second[2..]].concat(), target.as_bytes());
+    }
+
+    #[test]
+    fn the_family_decides_how_long_a_peer_is() {
+        let mut datagram = vec![0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2];
+        datagram.extend([1; 36]);
+        let peers = |family| match read(&datagram, family).unwrap().body {
+            Body::Announce(answer) => answer.peers,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(peers(Family::V4).len(), 6);
+        assert_eq!(peers(Family::V6).len(), 2);
+        assert_eq!(peers(Family::V6)[0].addr.to_string(), "[101:101:101:101:101:101:101:101]:257");
+    }
+
+    #[test]
+    fn cut_datagrams_are_refused() {
+        let whole = [&[0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 2][..], &[9; 6]].concat();
+        for length in 0..20 {
+            assert_eq!(read(&whole[..length], Family::V4), Err(UdpError::Short(length)));
+        }
+        assert_eq!(read(&[0, 0, 0, 9, 0, 0, 0, 0], Family::V4), Err(UdpError::Action(9)));
+        assert_eq!(
+            read(b"\0\0\0\x03\0\0\0\x07no\n", Family::V4).unwrap(),
+            Answer { transaction: TransactionId(7), body: Body::Error("no".into()) }
+        );
+    }
+}
