@@ -1,4 +1,5 @@
-//! Everything that is done with a film's bytes between the disk and a player, on bytes that may be anything.
+//! Everything that is done with a film's bytes between the disk and a player, and with what the swarm sends, on bytes that may be
+//! anything.
 //!
 //! One place for what the fuzz targets (`fuzz/`) and the mutation test run, so that what one finds the other replays.
 //! An error is a fine answer; a panic, a parser that goes in circles and a read outside the file are not.
@@ -7,7 +8,23 @@ mod drive;
 mod film;
 mod mutate;
 mod records;
+mod trackers;
 
 pub use film::{Reached, film, walk};
 pub use mutate::Mutator;
 pub use records::{RECORDS, record};
+
+/// The name of a fuzz target, which is that of its folder of seeds, and what it runs.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// What the swarm sends.
+pub const MESSAGES: &[Target] = &[("tracker_http", trackers::http), ("tracker_udp", trackers::udp)];
+
+/// Reads `data` as what `kind`, one of [`MESSAGES`], reads.
+///
+/// # Panics
+/// When the code under test does, or `kind` is not one of them.
+pub fn message(kind: &str, data: &[u8]) {
+    let (_, read) = MESSAGES.iter().find(|(name, _)| *name == kind).expect("a kind of message");
+    read(data);
+}

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use hostile::{Mutator, RECORDS, film, record, walk};
+use hostile::{MESSAGES, Mutator, RECORDS, film, message, record, walk};
 
 const COPIES: u64 = 300;
 const SEED: u64 = 11;
@@ -66,13 +66,22 @@ fn records_and_frames_are_read_or_refused() {
 }
 
 #[test]
+fn what_the_swarm_sends_is_read_or_refused() {
+    for (kind, _) in MESSAGES {
+        replay(kind, |bytes| message(kind, bytes));
+    }
+}
+
+#[test]
 fn every_fuzz_target_has_seeds_here() {
     let manifest =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/Cargo.toml")).unwrap();
     let targets = manifest.lines().filter_map(|l| l.strip_prefix("name = \"")?.strip_suffix('"')).skip(1);
     for target in targets {
         assert!(
-            ["film", "walk"].contains(&target) || RECORDS.contains(&target),
+            ["film", "walk"].contains(&target)
+                || RECORDS.contains(&target)
+                || MESSAGES.iter().any(|(name, _)| *name == target),
             "{target} is replayed by no test"
         );
     }

@@ -3,6 +3,8 @@
 //! Owns no socket: datagrams in, datagrams out. Whose datagram it is, the caller's connected socket knows.
 
 mod exchange;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use exchange::{Exchange, Outcome, Query, RETRANSMITS_MAX, Step, retransmit_after};
