@@ -8,6 +8,7 @@ mod drive;
 mod film;
 mod mutate;
 mod records;
+mod torrents;
 mod trackers;
 
 pub use film::{Reached, film, walk};
@@ -17,8 +18,14 @@ pub use records::{RECORDS, record};
 /// The name of a fuzz target, which is that of its folder of seeds, and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// What the swarm sends.
-pub const MESSAGES: &[Target] = &[("tracker_http", trackers::http), ("tracker_udp", trackers::udp)];
+/// What the swarm sends, and how a torrent is named to us.
+pub const MESSAGES: &[Target] = &[
+    ("bencode", torrents::bencode),
+    ("magnet", torrents::magnet),
+    ("metainfo", torrents::metainfo),
+    ("tracker_http", trackers::http),
+    ("tracker_udp", trackers::udp),
+];
 
 /// Reads `data` as what `kind`, one of [`MESSAGES`], reads.
 ///
