@@ -61,3 +61,34 @@ pub struct Handshake {
     /// Who speaks.
     pub peer_id: PeerId,
 }
+
+/// Bytes of a handshake.
+pub(crate) const HANDSHAKE_LENGTH: usize = 68;
+
+/// Bytes of it up to the peer id: whose torrent it is can be told from them.
+pub(crate) const NAMED_LENGTH: usize = 48;
+
+/// What it begins with.
+pub(crate) const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
+
+impl Handshake {
+    /// As it stands on the wire.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; HANDSHAKE_LENGTH] {
+        let mut bytes = [0; HANDSHAKE_LENGTH];
+        bytes[..20].copy_from_slice(PROTOCOL);
+        bytes[20..28].copy_from_slice(&self.reserved.0);
+        bytes[28..NAMED_LENGTH].copy_from_slice(self.info_hash.as_bytes());
+        bytes[NAMED_LENGTH..].copy_from_slice(&self.peer_id.0);
+        bytes
+    }
+
+    /// Reads what comes behind the protocol's name.
+    pub(crate) fn from_bytes(bytes: &[u8; HANDSHAKE_LENGTH]) -> Self {
+        let (mut reserved, mut info_hash, mut peer_id) = ([0; 8], [0; 20], [0; 20]);
+        reserved.copy_from_slice(&bytes[20..28]);
+        info_hash.copy_from_slice(&bytes[28..NAMED_LENGTH]);
+        peer_id.copy_from_slice(&bytes[NAMED_LENGTH..]);
+        Self { reserved: Reserved(reserved), info_hash: InfoHash(info_hash), peer_id: PeerId(peer_id) }
+    }
+}

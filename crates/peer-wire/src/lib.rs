@@ -10,24 +10,29 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod allowed_fast;
 mod connection;
+mod decode;
+mod encode;
 mod error;
 mod extended;
 mod handshake;
+mod limits;
 mod message;
 mod metadata;
+mod mse;
 mod pex;
+mod priority;
+mod random;
 
-pub use connection::{Connection, Encryption, EncryptionPolicy, Event, obfuscated};
+pub use allowed_fast::allowed_fast;
+pub use connection::{Connection, Encryption, EncryptionPolicy, Event};
 pub use error::{NotNegotiated, ProtocolError};
 pub use extended::{ExtendedHandshake, Extensions};
 pub use handshake::{Handshake, PeerId, Reserved};
+pub use limits::{BLOCK_LENGTH_MAX, METADATA_LENGTH_MAX, PEX_PEERS_MAX};
 pub use message::{Message, RawBlock};
 pub use metadata::MetadataMessage;
+pub use mse::obfuscated;
 pub use pex::{Pex, PexFlags, PexPeer};
-
-/// How large an info dictionary may be, in bytes: 32 MiB holds the hashes of a million and a half pieces.
-pub const METADATA_LENGTH_MAX: u32 = 1 << 25;
-
-/// Peers taken from one `ut_pex` message, of each kind and family. BEP 11 allows 50; first messages hold more.
-pub const PEX_PEERS_MAX: usize = 200;
+pub use priority::peer_priority;

@@ -73,6 +73,14 @@ pub enum Message {
 }
 
 impl Message {
+    /// Whether it is of the fast extension (BEP 6).
+    pub(crate) fn needs_fast(&self) -> bool {
+        matches!(
+            self,
+            Self::SuggestPiece(_) | Self::HaveAll | Self::HaveNone | Self::Reject(_) | Self::AllowedFast(_)
+        )
+    }
+
     /// Its name in logs and errors.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -99,6 +107,48 @@ impl Message {
             Self::DontHave(_) => "lt_donthave",
             Self::UploadOnly(_) => "upload_only",
             Self::UnknownExtended(_) => "unknown extension",
+        }
+    }
+}
+
+/// The numbers of messages.
+pub(crate) mod id {
+    pub(crate) const CHOKE: u8 = 0;
+    pub(crate) const UNCHOKE: u8 = 1;
+    pub(crate) const INTERESTED: u8 = 2;
+    pub(crate) const NOT_INTERESTED: u8 = 3;
+    pub(crate) const HAVE: u8 = 4;
+    pub(crate) const BITFIELD: u8 = 5;
+    pub(crate) const REQUEST: u8 = 6;
+    pub(crate) const PIECE: u8 = 7;
+    pub(crate) const CANCEL: u8 = 8;
+    pub(crate) const PORT: u8 = 9;
+    pub(crate) const SUGGEST: u8 = 13;
+    pub(crate) const HAVE_ALL: u8 = 14;
+    pub(crate) const HAVE_NONE: u8 = 15;
+    pub(crate) const REJECT: u8 = 16;
+    pub(crate) const ALLOWED_FAST: u8 = 17;
+    pub(crate) const EXTENDED: u8 = 20;
+
+    pub(crate) fn name(id: u8) -> &'static str {
+        match id {
+            CHOKE => "choke",
+            UNCHOKE => "unchoke",
+            INTERESTED => "interested",
+            NOT_INTERESTED => "not interested",
+            HAVE => "have",
+            BITFIELD => "bitfield",
+            REQUEST => "request",
+            PIECE => "piece",
+            CANCEL => "cancel",
+            PORT => "port",
+            SUGGEST => "suggest piece",
+            HAVE_ALL => "have all",
+            HAVE_NONE => "have none",
+            REJECT => "reject",
+            ALLOWED_FAST => "allowed fast",
+            EXTENDED => "extended",
+            _ => "unknown",
         }
     }
 }
