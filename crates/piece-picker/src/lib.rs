@@ -11,8 +11,24 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod bulk;
+mod ledger;
+mod limits;
+mod partial;
+mod peer;
 mod picker;
+mod rarity;
+mod set;
 mod types;
+mod urgent;
+mod windows;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod pictures;
+
+pub use limits::{READERS_MAX, WASTE_PERCENT, WINDOW_PIECES_MAX};
 
 pub use picker::Picker;
 pub use types::{Availability, Contribution, Demand, PeerKey, Priority, Progress, ReaderKey, Received};

@@ -1,10 +1,24 @@
-//! The picker itself: what happened goes in, blocks to request and to cancel come out.
+//! The picker itself: what is known of peers and pieces. Requests are chosen in `urgent` and `bulk`, their states kept in `ledger`,
+//! readers in `windows`.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::Duration,
+};
 
 use metainfo::{Bitfield, BlockIndex, PieceIndex, PieceLayout};
 
-use crate::{Availability, Contribution, Demand, PeerKey, Priority, Progress, ReaderKey, Received};
+use crate::{
+    Availability, Contribution, PeerKey, Priority, Progress, ReaderKey,
+    ledger::Race,
+    limits::{MEND_MAX, RATE_ASSUMED},
+    partial::Partial,
+    peer::{Has, Pace, Peer, micros},
+    rarity::{CLASSES, Rarity, Rng},
+    set::PieceSet,
+    windows::{Reader, Urgent},
+};
 
 /// One torrent's picker.
 ///
@@ -14,127 +28,400 @@ use crate::{Availability, Contribution, Demand, PeerKey, Priority, Progress, Rea
 /// Unknown peers, and pieces past the end, are ignored by every call.
 #[derive(Debug)]
 pub struct Picker {
-    layout: PieceLayout,
-    have: Bitfield,
+    pub(crate) layout: PieceLayout,
+    pub(crate) have: Bitfield,
+    priorities: Vec<Priority>,
+    pub(crate) sequential: bool,
+    pub(crate) rng: Rng,
+
+    pub(crate) peers: BTreeMap<PeerKey, Peer>,
+    /// How many peers have everything.
+    seeders: u32,
+    /// How many others have each piece.
+    holders: Vec<u16>,
+
+    /// Wanted whole absent pieces, by class, and the same in order of rarity.
+    pub(crate) open: [PieceSet; CLASSES],
+    rarity: Rarity,
+    rarity_stale: bool,
+    /// Missing and wanted, or in a window.
+    pub(crate) need: PieceSet,
+    /// Pieces that are begun and not verified.
+    pub(crate) partials: BTreeMap<PieceIndex, Partial>,
+    /// Of these, with absent blocks: those that no peer works on, and the others.
+    pub(crate) loose: PieceSet,
+    pub(crate) worked: PieceSet,
+    pub(crate) races: Vec<Race>,
+    /// Pieces of which a copy was corrupt.
+    accused: BTreeSet<PieceIndex>,
+
+    pub(crate) readers: BTreeMap<ReaderKey, Reader>,
+    pub(crate) windows: Vec<Urgent>,
+    pub(crate) windowed: PieceSet,
+
+    pub(crate) cancels: Vec<(PeerKey, BlockIndex)>,
+    pub(crate) reports: Vec<(PeerKey, BlockIndex)>,
+    pub(crate) next_late: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) wasted_bytes: u64,
+    verified_bytes: u64,
+    wanted_pieces_left: u32,
+    wanted_bytes_left: u64,
 }
 
-#[expect(unused_variables, clippy::ptr_arg, reason = "signatures first: bodies follow")]
+/// The class of pieces of a priority; those to skip have none.
+fn class(priority: Priority) -> Option<usize> {
+    match priority {
+        Priority::High => Some(0),
+        Priority::Normal => Some(1),
+        Priority::Low => Some(2),
+        Priority::Skip => None,
+    }
+}
+
 impl Picker {
     /// A picker for a torrent of which the pieces in `have` are verified. Every piece is wanted at [`Priority::Normal`].
     /// `seed` decides random ties. A `have` of another length counts as empty.
     #[must_use]
     pub fn new(layout: PieceLayout, have: Bitfield, seed: u64) -> Self {
-        Self { layout, have }
+        let pieces = layout.pieces();
+        let have = if have.len() == pieces { have } else { Bitfield::none(pieces) };
+        let mut missing = PieceSet::all(pieces);
+        let mut verified_bytes = 0;
+        for piece in have.iter() {
+            missing.remove(piece);
+            verified_bytes += u64::from(layout.length(piece));
+        }
+        let none = PieceSet::none(pieces);
+        Self {
+            priorities: vec![Priority::Normal; pieces as usize],
+            sequential: false,
+            rng: Rng(seed),
+            peers: BTreeMap::new(),
+            seeders: 0,
+            holders: vec![0; pieces as usize],
+            rarity: Rarity::new(pieces),
+            rarity_stale: true,
+            partials: BTreeMap::new(),
+            loose: none.clone(),
+            worked: none.clone(),
+            races: Vec::new(),
+            accused: BTreeSet::new(),
+            readers: BTreeMap::new(),
+            windows: Vec::new(),
+            windowed: none.clone(),
+            cancels: Vec::new(),
+            reports: Vec::new(),
+            next_late: u64::MAX,
+            received_bytes: 0,
+            wasted_bytes: 0,
+            verified_bytes,
+            wanted_pieces_left: missing.count(),
+            wanted_bytes_left: layout.total() - verified_bytes,
+            need: missing.clone(),
+            open: [none.clone(), missing, none],
+            have,
+            layout,
+        }
     }
 
     // Peers.
 
     /// A peer is there. What it says later replaces what it said before: a second call is for a late bitfield.
-    pub fn peer_joined(&mut self, peer: PeerKey, has: &Availability) {}
+    pub fn peer_joined(&mut self, peer: PeerKey, has: &Availability) {
+        let pieces = self.layout.pieces();
+        let has = match has {
+            Availability::All => Has::All,
+            Availability::Some(field) if field.len() == pieces && field.is_full() => Has::All,
+            Availability::Some(field) if field.len() == pieces => Has::Some(PieceSet::of(field)),
+            Availability::Some(_) | Availability::None => Has::Some(PieceSet::none(pieces)),
+        };
+        self.count_holder(&has, true);
+        match self.peers.get_mut(&peer) {
+            Some(known) => {
+                let before = std::mem::replace(&mut known.has, has);
+                self.count_holder(&before, false);
+                self.drop_current(peer);
+                let has = self.peers[&peer].has.clone();
+                self.withdraw(peer, false, |_, piece| !has.has(piece));
+            }
+            None => {
+                self.peers.insert(peer, Peer::new(has));
+            }
+        }
+    }
 
     /// A peer got a piece (HAVE).
-    pub fn peer_has(&mut self, peer: PeerKey, piece: PieceIndex) {}
+    pub fn peer_has(&mut self, peer: PeerKey, piece: PieceIndex) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        known.refused.retain(|refused| *refused != piece);
+        if let Has::Some(set) = &mut known.has
+            && set.insert(piece)
+        {
+            self.count_piece(piece, true);
+        }
+    }
 
     /// A peer dropped a piece (BEP 54). What it was asked of it is no longer expected.
-    pub fn peer_lost_piece(&mut self, peer: PeerKey, piece: PieceIndex) {}
+    pub fn peer_lost_piece(&mut self, peer: PeerKey, piece: PieceIndex) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if piece.0 >= self.layout.pieces() || !known.has.has(piece) {
+            return;
+        }
+        if let Has::All = known.has {
+            let all = Has::Some(PieceSet::all(self.layout.pieces()));
+            known.has = all.clone();
+            self.count_holder(&Has::All, false);
+            self.count_holder(&all, true);
+        }
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if let Has::Some(set) = &mut known.has {
+            set.remove(piece);
+        }
+        if known.current == Some(piece) {
+            self.drop_current(peer);
+        }
+        self.count_piece(piece, false);
+        self.withdraw(peer, false, |_, asked| asked == piece);
+    }
 
     /// A peer is gone; its requests are free again. What it sent stays attributed to it.
-    pub fn peer_left(&mut self, peer: PeerKey, now: Duration) {}
+    pub fn peer_left(&mut self, peer: PeerKey, _now: Duration) {
+        self.drop_current(peer);
+        self.withdraw(peer, false, |_, _| true);
+        if let Some(known) = self.peers.remove(&peer) {
+            self.count_holder(&known.has, false);
+        }
+    }
 
-    /// What a peer is expected to deliver: `bytes_per_s` while requests wait with it (0: not known yet), and the time from
-    /// a request to its first byte when it has nothing else to send. Call it whenever the measure changed.
-    pub fn set_peer_rate(&mut self, peer: PeerKey, bytes_per_s: u64, round_trip: Duration) {}
+    /// What a peer is expected to deliver: `bytes_per_s` while requests wait with it (0: not known yet; such a peer gets only a few
+    /// urgent blocks to measure it), and the time from a request to its block when nothing else waits with it. Call it whenever the
+    /// measure changed.
+    pub fn set_peer_rate(&mut self, peer: PeerKey, bytes_per_s: u64, round_trip: Duration) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.set_rate(bytes_per_s, round_trip);
+        }
+    }
 
     /// A peer choked us: its requests are free again, without cancels. A late block is still accepted. It is not counted on until
     /// `pick` is called for it again.
-    pub fn choked(&mut self, peer: PeerKey, now: Duration) {}
+    pub fn choked(&mut self, peer: PeerKey, _now: Duration) {
+        self.put_off(peer, false);
+    }
 
     /// A peer stalls: as `choked`, but its requests are cancelled.
-    pub fn snubbed(&mut self, peer: PeerKey, now: Duration) {}
+    pub fn snubbed(&mut self, peer: PeerKey, _now: Duration) {
+        self.put_off(peer, true);
+    }
+
+    fn put_off(&mut self, key: PeerKey, cancel: bool) {
+        self.drop_current(key);
+        self.withdraw(key, cancel, |_, _| true);
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.able = false;
+            peer.refused.clear();
+        }
+    }
 
     /// A peer refuses a request (BEP 6). It is not asked for that piece again until it announces it or `choked` was called.
-    pub fn rejected(&mut self, peer: PeerKey, block: BlockIndex, now: Duration) {}
+    pub fn rejected(&mut self, peer: PeerKey, block: BlockIndex, _now: Duration) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if known.take(block).is_none() {
+            // The answer to a cancel.
+            known.take_ghost(block);
+            return;
+        }
+        known.refuse(block.piece);
+        if known.current == Some(block.piece) {
+            self.drop_current(peer);
+        }
+        self.release(peer, block);
+    }
 
     /// Whether the peer has a piece that is wanted (or in a reader's window) and not yet ours.
     #[must_use]
     pub fn is_interesting(&self, peer: PeerKey) -> bool {
-        false
+        self.peers.get(&peer).is_some_and(|peer| match &peer.has {
+            Has::All => self.need.count() > 0,
+            Has::Some(set) => set.intersects(&self.need),
+        })
     }
 
     /// How many requests wait with a peer. Cancelled ones are not counted.
     #[must_use]
     pub fn in_flight(&self, peer: PeerKey) -> usize {
-        0
+        self.peers.get(&peer).map_or(0, |peer| peer.outstanding.len())
     }
 
     /// The requests that wait with a peer, oldest first.
     pub fn requests(&self, peer: PeerKey) -> impl Iterator<Item = BlockIndex> + '_ {
-        std::iter::empty()
+        self.peers
+            .get(&peer)
+            .into_iter()
+            .flat_map(|peer| peer.outstanding.iter().map(|request| request.block))
     }
 
     /// Whether the peer has `piece`.
     #[must_use]
     pub fn peer_has_piece(&self, peer: PeerKey, piece: PieceIndex) -> bool {
-        false
+        piece.0 < self.layout.pieces() && self.peers.get(&peer).is_some_and(|peer| peer.has.has(piece))
     }
 
     /// How many pieces a peer has.
     #[must_use]
     pub fn peer_pieces(&self, peer: PeerKey) -> u32 {
-        0
+        self.peers.get(&peer).map_or(0, |peer| peer.has.set().map_or(self.layout.pieces(), PieceSet::count))
     }
 
     /// How many peers have `piece`.
     #[must_use]
     pub fn availability(&self, piece: PieceIndex) -> u32 {
-        0
+        self.holders.get(piece.as_usize()).map_or(0, |holders| self.seeders + u32::from(*holders))
+    }
+
+    /// Counts the pieces of a peer that came or left.
+    fn count_holder(&mut self, has: &Has, came: bool) {
+        match has {
+            Has::All if came => self.seeders += 1,
+            Has::All => self.seeders -= 1,
+            Has::Some(set) => {
+                if set.count() > MEND_MAX {
+                    self.rarity_stale = true;
+                }
+                for piece in set.iter() {
+                    self.count_piece(piece, came);
+                }
+            }
+        }
+    }
+
+    fn count_piece(&mut self, piece: PieceIndex, came: bool) {
+        let holders = &mut self.holders[piece.as_usize()];
+        *holders = if came { holders.saturating_add(1) } else { holders.saturating_sub(1) };
+        let holders = *holders;
+        if let (false, Some(class)) = (self.rarity_stale, class(self.priority(piece))) {
+            self.rarity.shift(piece, class, holders, &mut self.rng);
+        }
     }
 
     // What is wanted.
 
     /// Changes the priority of `pieces` (cut to the torrent). Requests for pieces that became [`Priority::Skip`] and are in no window are
     /// cancelled.
-    pub fn set_wanted(&mut self, pieces: Range<u32>, priority: Priority) {}
+    pub fn set_wanted(&mut self, pieces: Range<u32>, priority: Priority) {
+        let pieces = pieces.start..pieces.end.min(self.layout.pieces());
+        if pieces.len() > MEND_MAX as usize {
+            self.rarity_stale = true;
+        }
+        let mut skipped = Vec::new();
+        for piece in pieces.map(PieceIndex) {
+            let before = std::mem::replace(&mut self.priorities[piece.as_usize()], priority);
+            if before == priority || self.have.has(piece) {
+                continue;
+            }
+            let length = u64::from(self.layout.length(piece));
+            match (before, priority) {
+                (Priority::Skip, _) => {
+                    self.wanted_pieces_left += 1;
+                    self.wanted_bytes_left += length;
+                    self.need.insert(piece);
+                }
+                (_, Priority::Skip) => {
+                    self.wanted_pieces_left -= 1;
+                    self.wanted_bytes_left -= length;
+                    self.need.set(piece, self.windowed.has(piece));
+                    skipped.push(piece);
+                }
+                _ => {}
+            }
+            if let Some(class) = class(before)
+                && self.open[class].remove(piece)
+                && !self.rarity_stale
+            {
+                self.rarity.remove(piece);
+            }
+            self.reopen(piece);
+        }
+        self.cancel_unwanted(&skipped);
+    }
 
     /// The priority of `piece`.
     #[must_use]
     pub fn priority(&self, piece: PieceIndex) -> Priority {
-        Priority::Normal
+        self.priorities.get(piece.as_usize()).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn class(&self, piece: PieceIndex) -> Option<usize> {
+        class(self.priority(piece))
     }
 
     /// Outside of windows: pieces in order instead of rarest first.
-    pub fn set_sequential(&mut self, sequential: bool) {}
-
-    // Readers.
-
-    /// A reader appears. When its window is not on the way already, everything else in flight is cancelled to make way.
-    pub fn reader_opened(&mut self, reader: ReaderKey, demand: Demand, now: Duration) {
-        self.reader_moved(reader, demand, now);
+    pub fn set_sequential(&mut self, sequential: bool) {
+        self.sequential = sequential;
     }
 
-    /// A reader went on or sought. After a jump, requests that no window covers are cancelled; partial pieces stay.
-    pub fn reader_moved(&mut self, reader: ReaderKey, demand: Demand, now: Duration) {}
-
-    /// A reader is gone; requests made only for it are cancelled.
-    pub fn reader_closed(&mut self, reader: ReaderKey, now: Duration) {}
-
-    /// Whether any reader is there: pipelines are to be short.
-    #[must_use]
-    pub fn watched(&self) -> bool {
-        false
+    /// A piece is absent as a whole: it may be begun, if it is wanted.
+    pub(crate) fn reopen(&mut self, piece: PieceIndex) {
+        if self.have.has(piece) || self.partials.contains_key(&piece) {
+            return;
+        }
+        if let Some(class) = self.class(piece)
+            && self.open[class].insert(piece)
+            && !self.rarity_stale
+        {
+            self.rarity.insert(piece, class, self.holders[piece.as_usize()], &mut self.rng);
+        }
     }
 
-    /// Whether a piece of a window is still missing.
-    #[must_use]
-    pub fn urgent(&self) -> bool {
-        false
+    /// A piece is no longer absent as a whole.
+    pub(crate) fn close(&mut self, piece: PieceIndex) {
+        if let Some(class) = self.class(piece)
+            && self.open[class].remove(piece)
+            && !self.rarity_stale
+        {
+            self.rarity.remove(piece);
+        }
+    }
+
+    /// Brings the rarity order up to date after changes of many pieces.
+    pub(crate) fn mend_rarity(&mut self) {
+        if std::mem::take(&mut self.rarity_stale) {
+            let holders = &self.holders;
+            let open = (0..).zip(&self.open).flat_map(|(class, pieces)| {
+                pieces.iter().map(move |piece| (piece, class, holders[piece.as_usize()]))
+            });
+            self.rarity.rebuild(open, &mut self.rng);
+        }
+    }
+
+    /// Whole absent pieces of a class, rarest first; those that no peer has may come first.
+    pub(crate) fn by_rarity(&self, class: usize) -> impl Iterator<Item = PieceIndex> + '_ {
+        self.rarity.class(class, self.seeders == 0)
+    }
+
+    pub(crate) fn holders(&self, piece: PieceIndex) -> u16 {
+        self.holders[piece.as_usize()]
     }
 
     // Requests.
 
     /// Chooses at most `budget_blocks` blocks to request from a willing peer and marks them requested; appends to `out` in the order
     /// in which to ask.
-    pub fn pick(&mut self, peer: PeerKey, now: Duration, budget_blocks: usize, out: &mut Vec<BlockIndex>) {}
+    pub fn pick(&mut self, peer: PeerKey, now: Duration, budget_blocks: usize, out: &mut Vec<BlockIndex>) {
+        let now = micros(now);
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        known.able = true;
+        known.active = now;
+        let end = out.len().saturating_add(budget_blocks);
+        if budget_blocks == 0 {
+            return;
+        }
+        self.mark_late(now);
+        let assumed = self.assumed_rate();
+        if self.pick_urgent(peer, now, assumed, end, out) {
+            self.pick_bulk(peer, now, assumed, end, out);
+        }
+    }
 
     /// As `pick`, out of `pieces` only: for a peer that chokes us but allows these (BEP 6, allowed fast).
     pub fn pick_among(
@@ -145,43 +432,102 @@ impl Picker {
         budget_blocks: usize,
         out: &mut Vec<BlockIndex>,
     ) {
+        let now = micros(now);
+        let end = out.len().saturating_add(budget_blocks);
+        self.mark_late(now);
+        let assumed = self.assumed_rate();
+        for piece in pieces.iter().copied() {
+            let offers = self.peers.get(&peer).is_some_and(|peer| peer.offers(piece));
+            if offers && self.need.has(piece) && self.may_share(peer, piece) {
+                self.take_absent(peer, piece, false, now, assumed, end, out);
+            }
+        }
     }
 
-    /// A block came in (its place and length already checked against the layout).
-    pub fn received(&mut self, peer: PeerKey, block: BlockIndex, now: Duration) -> Received {
-        Received::Unasked
+    /// What a peer of unknown rate is taken to deliver: half of what the known ones do on average.
+    fn assumed_rate(&self) -> u64 {
+        let (sum, count) = self
+            .peers
+            .values()
+            .filter_map(Peer::rate)
+            .fold((0u64, 0u64), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
+        sum.checked_div(count * 2).map_or(RATE_ASSUMED, |half| half.max(1))
     }
 
-    /// Marks requests past their expected time, which others may now be asked for too, within the waste budget; appends
-    /// them to `out`, each once. Offer `pick` to the other peers after it. Requests long past it are taken away from their peer and
-    /// cancelled.
-    pub fn expired(&mut self, now: Duration, out: &mut Vec<(PeerKey, BlockIndex)>) {}
-
-    /// When `expired` has something to say, unless more happens before.
-    #[must_use]
-    pub fn next_expiry(&self) -> Option<Duration> {
-        None
+    /// When `key` would deliver more.
+    pub(crate) fn pace(&mut self, key: PeerKey, now: u64, assumed: u64) -> Option<Pace> {
+        self.peers.get_mut(&key).map(|peer| peer.pace(now, assumed))
     }
-
-    /// The requests to cancel since the last call, in order: stale after a seek, losers of a race.
-    pub fn take_cancels(&mut self, out: &mut Vec<(PeerKey, BlockIndex)>) {}
 
     // Pieces.
 
     /// A complete piece has the right hash. Returns who sent which blocks when an earlier copy was corrupt (to be compared
     /// with that one), else nothing.
     pub fn verified(&mut self, piece: PieceIndex) -> Vec<Contribution> {
-        Vec::new()
+        if piece.0 >= self.layout.pieces() || self.have.has(piece) {
+            return Vec::new();
+        }
+        let partial = self.end(piece);
+        self.close(piece);
+        self.have.insert(piece);
+        self.need.remove(piece);
+        let length = u64::from(self.layout.length(piece));
+        self.verified_bytes += length;
+        if self.priority(piece) != Priority::Skip {
+            self.wanted_pieces_left -= 1;
+            self.wanted_bytes_left -= length;
+        }
+        if self.windowed.remove(piece) {
+            self.windows.retain(|urgent| urgent.piece != piece);
+        }
+        let was_accused = self.accused.remove(&piece);
+        let contributions = partial.map(|partial| partial.contributions()).unwrap_or_default();
+        if let [alone] = &contributions[..]
+            && let Some(peer) = self.peers.get_mut(&alone.peer)
+        {
+            peer.parole = false;
+        }
+        if was_accused { contributions } else { Vec::new() }
     }
 
     /// A complete piece has a wrong hash: it is wanted again. Returns who sent which blocks: one alone is guilty; several are each
     /// given whole pieces to themselves until they proved honest.
     pub fn corrupt(&mut self, piece: PieceIndex) -> Vec<Contribution> {
-        Vec::new()
+        if self.have.has(piece) {
+            return Vec::new();
+        }
+        let Some(partial) = self.end(piece) else { return Vec::new() };
+        self.reopen(piece);
+        self.accused.insert(piece);
+        let contributions = partial.contributions();
+        if contributions.len() > 1 {
+            for contribution in &contributions {
+                if let Some(peer) = self.peers.get_mut(&contribution.peer) {
+                    peer.parole = true;
+                }
+            }
+        }
+        contributions
     }
 
     /// A piece is gone from the store (evicted, or failed to be written): it is wanted again as its priority says.
-    pub fn lost(&mut self, piece: PieceIndex) {}
+    pub fn lost(&mut self, piece: PieceIndex) {
+        if piece.0 >= self.layout.pieces() {
+            return;
+        }
+        self.end(piece);
+        if self.have.remove(piece) {
+            let length = u64::from(self.layout.length(piece));
+            self.verified_bytes -= length;
+            if self.priority(piece) != Priority::Skip {
+                self.wanted_pieces_left += 1;
+                self.wanted_bytes_left += length;
+                self.need.insert(piece);
+            }
+            self.rebuild_windows();
+        }
+        self.reopen(piece);
+    }
 
     /// The verified pieces.
     #[must_use]
@@ -195,9 +541,19 @@ impl Picker {
         &self.layout
     }
 
-    /// How far the torrent is. Constant time.
+    /// How far the torrent is. Takes time by the number of peers, not of pieces.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        Progress::default()
+        let requests: usize = self.peers.values().map(|peer| peer.outstanding.len()).sum();
+        Progress {
+            pieces: self.have.count(),
+            bytes: self.verified_bytes,
+            wanted_pieces_left: self.wanted_pieces_left,
+            wanted_bytes_left: self.wanted_bytes_left,
+            received_bytes: self.received_bytes,
+            wasted_bytes: self.wasted_bytes,
+            partial_pieces: u32::try_from(self.partials.len()).unwrap_or(u32::MAX),
+            requests: u32::try_from(requests).unwrap_or(u32::MAX),
+        }
     }
 }

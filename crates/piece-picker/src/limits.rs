@@ -1,0 +1,76 @@
+//! Bounds and margins of the picker, each with its reason.
+
+use std::time::Duration;
+
+use metainfo::BLOCK_LENGTH;
+
+/// A piece that more leechers have is as common as any: rarity beyond it decides nothing, and each step costs a bucket.
+pub(crate) const RARITY_MAX: usize = 63;
+
+/// So many pieces of a window are served in strict order; what lies beyond is fetched when the window has moved on.
+pub const WINDOW_PIECES_MAX: u32 = 2048;
+
+/// So many readers of one torrent have windows; a player has a few.
+pub const READERS_MAX: usize = 256;
+
+/// So many entries of the rarity order are tried for a peer that has few pieces; then sets are intersected.
+pub(crate) const WALK_MAX: usize = 48;
+
+/// So many pieces that such a peer has are compared for rarity.
+pub(crate) const CANDIDATES_MAX: usize = 32;
+
+/// After a change of more pieces at once the rarity order is rebuilt instead of mended.
+pub(crate) const MEND_MAX: u32 = 48;
+
+/// So many cancelled requests are remembered per peer, whose blocks are accepted when they come all the same. A peer that was
+/// asked for more is one at hundreds of MiB/s, whose blocks are cheap.
+pub(crate) const GHOSTS_MAX: usize = 4096;
+
+/// So many pieces a peer refused are remembered; the oldest are asked for again.
+pub(crate) const REFUSED_MAX: usize = 64;
+
+/// So many late requests are remembered until `expired` tells of them.
+pub(crate) const REPORTS_MAX: usize = 4096;
+
+/// Bytes that may come twice, per hundred received.
+pub const WASTE_PERCENT: u64 = 3;
+
+/// Bytes that may come twice before anything is received: else a start could never race a peer that does not answer.
+pub(crate) const WASTE_FLOOR: u64 = 8 * BLOCK_LENGTH as u64;
+
+/// A peer of unknown rate is asked for so many urgent blocks to measure it.
+pub(crate) const PROBE_BLOCKS: usize = 4;
+
+/// What a peer is taken to deliver when nothing is known of any peer, in bytes per second.
+pub(crate) const RATE_ASSUMED: u64 = 256 << 10;
+
+/// Estimates stay within 64 bits up to this rate, in bytes per second.
+pub(crate) const RATE_MAX: u64 = 1 << 40;
+
+/// A request may be raced after its expected duration and half of it again, and this: schedulers and rate limiters send in
+/// gusts.
+pub(crate) const LATE_SLACK: Duration = Duration::from_millis(100);
+
+/// The same for a peer of unknown rate.
+pub(crate) const LATE_SLACK_UNKNOWN: Duration = Duration::from_millis(1_000);
+
+/// A request so long past its time is taken away from its peer.
+pub(crate) const REVOKE_AFTER: Duration = Duration::from_secs(15);
+
+/// In bulk others help with a piece whose owner needs longer than this for what is not even requested of it.
+pub(crate) const HELP_AFTER: Duration = Duration::from_secs(10);
+
+/// A peer without requests is counted on to take some for so long: after a seek all peers are without, until each was asked.
+pub(crate) const TRUST_IDLE: Duration = Duration::from_millis(100);
+
+/// No request is given longer than this, however slow its peer, before others may be asked.
+pub(crate) const EXPECTED_MAX: Duration = Duration::from_secs(30);
+
+/// A request may be raced before it is late if another peer would be so many times sooner.
+pub(crate) const FAR_SOONER: u64 = 3;
+
+/// And by at least so much time: what is gained must be worth a block sent twice.
+pub(crate) const FAR_SOONER_SLACK: Duration = Duration::from_millis(200);
+
+/// So many pieces at the front of the windows are looked through for such requests.
+pub(crate) const HURRY_PIECES: usize = 2;

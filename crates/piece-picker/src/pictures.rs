@@ -1,0 +1,1 @@
+//! Picks drawn as strings.
