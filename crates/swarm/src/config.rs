@@ -5,6 +5,8 @@ use core::net::IpAddr;
 use bytes::Bytes;
 use metainfo::{Bitfield, InfoHash, PieceLayout};
 
+use crate::peers::PEERS_MAX;
+
 /// Whether peers may be found other than through the torrent's own trackers (BEP 27).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privacy {
@@ -25,6 +27,15 @@ pub struct Limits {
     pub upload_slots_max: usize,
 }
 
+impl Limits {
+    /// No more than there are places for.
+    pub(crate) fn within_table(mut self) -> Self {
+        self.connections_max = self.connections_max.min(PEERS_MAX / 2);
+        self.half_open_max = self.half_open_max.min(PEERS_MAX / 4);
+        self
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { connections_max: 120, half_open_max: 24, upload_slots_max: 8 }
@@ -42,6 +53,8 @@ pub struct Config {
     pub client: String,
     /// Where we can be reached (BEP 10, `p`); `None` when nowhere.
     pub listen_port: Option<u16>,
+    /// Where our DHT node is (BEP 5); told to peers of public torrents.
+    pub dht_port: Option<u16>,
     /// Our addresses as others see them, for the order of candidates (BEP 40).
     pub external: Vec<IpAddr>,
     /// What is known of privacy; [`Info::private`] settles it. A magnet that carries a passkey begins as private.
@@ -63,6 +76,7 @@ impl Config {
             peer_id,
             client: "Headwater".into(),
             listen_port: None,
+            dht_port: None,
             external: Vec::new(),
             privacy: Privacy::Public,
             limits: Limits::default(),

@@ -7,16 +7,35 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod blame;
+mod candidates;
+mod choker;
 mod config;
+mod connect;
+mod exchange;
+mod fetch;
 mod input;
+mod metadata;
 mod output;
-mod stand_in;
+mod peers;
+mod pex;
+mod pipeline;
+mod rate;
+mod readers;
+mod receive;
+mod report;
+mod rng;
+mod serve;
 mod stats;
+mod superseed;
+mod timers;
 mod torrent;
+mod upload;
 
 pub use config::{Config, Info, Limits, Privacy};
 pub use input::{BlockRead, Hello, Input, ReaderAt, Source, Stored};
 pub use output::{Output, ReadBlock, Reason, WriteBlock};
-pub use stand_in::{Message, PeerKey, Priority, ReaderKey};
+pub use peer_wire::Message;
+pub use piece_picker::{PeerKey, Priority, ReaderKey};
 pub use stats::{Counters, PeerStats, Stats, Wait};
 pub use torrent::Torrent;

@@ -112,6 +112,8 @@ pub enum Output {
         /// What the user is told.
         reason: String,
     },
+    /// A peer says where its DHT node is (BEP 5).
+    DhtNode(SocketAddr),
     /// There are fewer peers than wanted and no candidates left: ask trackers (within their intervals), DHT, LSD.
     PeersWanted,
 }
