@@ -127,6 +127,9 @@ impl Picker {
     }
 
     fn loose_piece(&self, key: PeerKey, class: usize) -> Option<PieceIndex> {
+        if self.loose.count() == 0 {
+            return None;
+        }
         let peer = self.peers.get(&key)?;
         self.loose.meet(peer.has.set(), &self.windowed, PieceIndex(0)).find(|piece| {
             self.class(*piece) == Some(class) && peer.offers(*piece) && self.may_share(key, *piece)
