@@ -19,8 +19,6 @@ mod reader;
 mod session;
 mod snapshot;
 mod torrent;
-#[expect(dead_code, reason = "torrents are wired to it next")]
-mod trackers;
 
 pub use config::{Add, Config, Encryption, Limits, SeedGoal, Select, Source, StorageKind};
 pub use error::EngineError;

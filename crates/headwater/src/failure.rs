@@ -13,8 +13,6 @@ pub(crate) enum Failure {
     Usage(String),
     /// Exit 130.
     Interrupted,
-    /// Exit 130; what was done is kept.
-    Kept,
 }
 
 impl Failure {
@@ -22,7 +20,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
-            Self::Interrupted | Self::Kept => 130,
+            Self::Interrupted => 130,
         })
     }
 }
@@ -34,7 +32,6 @@ impl fmt::Display for Failure {
             Self::Failed(error) => format!("{error:#}"),
             Self::Usage(what) => what.clone(),
             Self::Interrupted => "interrupted".to_owned(),
-            Self::Kept => "interrupted; what is here is kept, the same command resumes".to_owned(),
         };
         f.write_str(&line.split_whitespace().collect::<Vec<_>>().join(" "))
     }

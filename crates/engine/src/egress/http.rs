@@ -4,7 +4,11 @@
 //! Bodies are bounded, redirects are few and [guarded](super::guard), certificates are checked, nothing is remembered between requests:
 //! no cookies, no cache.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -36,11 +40,23 @@ pub(crate) struct Ask<'a> {
     /// Path and query, where they are not the address' own.
     pub(crate) target: Option<&'a str>,
     pub(crate) purpose: Purpose,
-    /// Of the host, where they are known: IPv4 or IPv6 only, for a tracker that is told of us over both.
-    pub(crate) addrs: Option<&'a [SocketAddr]>,
+    /// Only over IPv4, or only over IPv6; behind a proxy whatever it takes.
+    pub(crate) family: Option<Family>,
     pub(crate) body_bytes_max: usize,
     /// For everything, redirects included.
     pub(crate) wait: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
 }
 
 /// A whole answer.
@@ -120,14 +136,13 @@ impl HttpConnection {
 }
 
 impl Egress {
-    /// A connection to the server of `url`, if it may be asked for `target`. `addrs` are its addresses, where they are known;
-    /// `from_public`: a public server redirected here.
+    /// A connection to the server of `url`, if it may be asked for `target`. `from_public`: a public server redirected here.
     pub(crate) async fn open_http(
         &self,
         url: &TrackerUrl,
         target: &str,
         purpose: Purpose,
-        addrs: Option<&[SocketAddr]>,
+        family: Option<Family>,
         from_public: bool,
     ) -> io::Result<HttpConnection> {
         if url.scheme() == Scheme::Udp {
@@ -142,10 +157,10 @@ impl Egress {
             }
             self.connect(&way, &to).await?
         } else {
-            let mut addrs = match addrs {
-                Some(addrs) => addrs.to_vec(),
-                None => self.lookup(&way, url.host(), url.port()).await?,
-            };
+            let mut addrs = self.lookup(&way, url.host(), url.port()).await?;
+            if let Some(family) = family {
+                addrs.retain(|addr| Family::of(addr.ip()) == family);
+            }
             let mut refusal = None;
             addrs.retain(|addr| match guard::check(purpose, from_public, addr.ip(), target) {
                 Ok(()) => true,
@@ -196,10 +211,12 @@ impl Egress {
     async fn follow(&self, ask: &Ask<'_>, sent: &mut bool) -> Result<Answer, HttpError> {
         let mut url = ask.url.clone();
         let mut target = ask.target.unwrap_or(url.target()).to_owned();
-        let (mut from_public, mut addrs) = (false, ask.addrs);
+        let mut from_public = false;
         for _ in 0..=REDIRECTS_MAX {
-            let mut connection =
-                self.open_http(&url, &target, ask.purpose, addrs, from_public).await.map_err(|error| {
+            let mut connection = self
+                .open_http(&url, &target, ask.purpose, ask.family, from_public)
+                .await
+                .map_err(|error| {
                     if *sent { HttpError::NoAnswer(error.to_string()) } else { HttpError::Unreachable(error) }
                 })?;
             *sent = true;
@@ -217,7 +234,6 @@ impl Egress {
             }
             from_public |= connection.public;
             next.target().clone_into(&mut target);
-            addrs = None;
             url = next;
         }
         Err(HttpError::NoAnswer(format!("redirected more than {REDIRECTS_MAX} times")))
