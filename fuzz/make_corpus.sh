@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the seeds in fuzz/corpus: films of a few tiny frames in every codec and container, and the configuration records
-# in them; what the swarm sends was written by hand. They are tracked, so this is run only to add some. Needs ffmpeg, mkvmerge and python3.
+# in them; what the swarm sends was written by hand or by a connection of ours. They are tracked, so this is run only to add some. Needs ffmpeg, mkvmerge and python3.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/corpus"

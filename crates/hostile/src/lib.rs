@@ -7,6 +7,7 @@
 mod drive;
 mod film;
 mod mutate;
+mod peers;
 mod records;
 mod torrents;
 mod trackers;
@@ -23,8 +24,12 @@ pub const MESSAGES: &[Target] = &[
     ("bencode", torrents::bencode),
     ("magnet", torrents::magnet),
     ("metainfo", torrents::metainfo),
+    ("mse", peers::mse),
+    ("peer_wire", peers::wire),
+    ("pex", peers::pex),
     ("tracker_http", trackers::http),
     ("tracker_udp", trackers::udp),
+    ("ut_metadata", peers::metadata),
 ];
 
 /// Reads `data` as what `kind`, one of [`MESSAGES`], reads.

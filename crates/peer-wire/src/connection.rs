@@ -54,9 +54,9 @@ pub enum Event {
 
 /// One connection with a peer, as a value.
 ///
-/// Read into a buffer, then call [`receive`](Self::receive) with it until it gives `None`; keep what it left there and read
-/// on behind it. [`send`](Self::send) messages, and write what [`take_output`](Self::take_output) gives: at the beginning, and
-/// after each `receive` as well, for handshakes are answered there. After an error the connection is of no use.
+/// Read into a buffer, then call [`receive`](Self::receive) with it until it gives `None`; keep what it left there. Then write
+/// what [`take_output`](Self::take_output) gives, and only then read on, behind what is left: handshakes answer by themselves.
+/// After an error the connection is of no use.
 ///
 /// An incoming connection stops at [`Event::Obfuscated`] or [`Event::InfoHash`] (one of the two, once) until it is
 /// [accepted](Self::accept); then call `receive` again, even without new bytes.

@@ -373,6 +373,7 @@ impl Torrent {
         content.downloaded = false;
         content.finished = false;
         self.blame.clear();
+        self.hurried.clear();
         self.apply_wanted();
         self.candidates.revive(now);
         self.refill_all = true;

@@ -5,11 +5,11 @@ use std::{ops::Range, time::Duration};
 use bytes::Bytes;
 use metainfo::{BlockIndex, PieceIndex, PieceLayout};
 use peer_wire::{Message, RawBlock};
-use piece_picker::{Priority, Received};
+use piece_picker::{Contribution, Priority, Received};
 
 use crate::{
     Output, PeerKey, ReaderAt, ReaderKey, WriteBlock,
-    torrent::{Phase, REWATCH, Torrent},
+    torrent::{Phase, Torrent},
 };
 
 /// Bytes that a peer may send without having been asked, before it is dropped. Some is normal: cancels cross blocks.
@@ -18,12 +18,18 @@ const UNASKED_MAX: u64 = 16 << 20;
 const TRUST_MIN: usize = 16;
 /// After waiting this long for a verdict, which others may be holding up, it may send as many again.
 const TRUST_WAIT: Duration = Duration::from_millis(400);
+/// Pieces that a peer serves while it chokes us are asked for when it has not unchoked us by then: all peers allow the same.
+const ALLOWED_AFTER: Duration = Duration::from_secs(2);
+/// Of those who sent a corrupt piece together, one fetches it again, and the others wait for the verdict, no longer than this.
+const SUSPENDED_MAX: Duration = Duration::from_secs(4);
 /// How often the torrent looks after itself while blocks are under way.
 pub(crate) const TICK_BUSY: Duration = Duration::from_millis(250);
 /// Peers are told of verified pieces together, this long after the first.
 const NEWS_DELAY: Duration = Duration::from_millis(60);
 /// Ranges of [`Input::Wanted`](crate::Input::Wanted) that are kept.
 const WANTED_MAX: usize = 100_000;
+/// Suspect pieces that are fetched before others.
+const HURRIED_MAX: usize = 64;
 
 fn place(block: BlockIndex) -> u64 {
     (u64::from(block.piece.0) << 32) | u64::from(block.block)
@@ -45,7 +51,7 @@ impl Torrent {
         };
         let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let received = match content.layout.block_at(piece, begin, length) {
-            Some(block) if self.phase == Phase::Running => {
+            Some(block) if self.phase == Phase::Running && !peer.is_suspended(now) => {
                 let received = content.picker.received(key, block, now);
                 if received != Received::Unasked {
                     peer.pipeline.received(now, place(block), bytes);
@@ -109,7 +115,11 @@ impl Torrent {
         let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
         let in_flight = content.picker.in_flight(key);
         peer.pipeline.settle(now, in_flight, watched);
-        if !peer.up || !peer.interesting || peer.choking && peer.allowed_in.is_empty() {
+        let patient = now.saturating_sub(peer.since) < ALLOWED_AFTER;
+        if !peer.up || !peer.interesting || peer.choking && (peer.allowed_in.is_empty() || patient) {
+            return;
+        }
+        if peer.is_suspended(now) {
             return;
         }
         let target = peer.pipeline.target(now, watched);
@@ -174,6 +184,7 @@ impl Torrent {
         for key in verdict.guilty {
             self.ban(now, key);
         }
+        self.decided(piece);
         self.verified.push(piece);
         if self.super_seed.is_none() {
             self.news.push(piece);
@@ -185,18 +196,62 @@ impl Torrent {
         let Some(content) = &mut self.content else { return };
         self.counters.corrupt += u64::from(content.layout.length(piece));
         let contributions = content.picker.corrupt(piece);
-        // Each has to prove itself anew, a piece at a time.
-        for part in &contributions {
+        self.suspect(now, piece, &contributions);
+        if let Some(guilty) = self.blame.corrupt(piece, contributions) {
+            self.ban(now, guilty);
+            self.decided(piece);
+        }
+        self.refill_all = true;
+    }
+
+    /// Several sent a corrupt piece: each has to prove itself anew, the most trusted first, by fetching it again at once.
+    fn suspect(&mut self, now: Duration, piece: PieceIndex, contributions: &[Contribution]) {
+        if contributions.len() < 2 {
+            return;
+        }
+        let trusted = contributions
+            .iter()
+            .filter_map(|part| self.peers.get(part.peer))
+            .filter(|peer| !peer.choking)
+            .max_by_key(|peer| (peer.suspended_until.is_none(), peer.proven, peer.downloaded))
+            .map(|peer| peer.key);
+        for part in contributions {
             if let Some(peer) = self.peers.get_mut(part.peer) {
                 peer.proven = false;
                 peer.unproven_blocks = 0;
                 peer.trust_blocks = 0;
+                peer.suspended_until = (Some(part.peer) != trusted).then_some(now + SUSPENDED_MAX);
             }
         }
-        if let Some(guilty) = self.blame.corrupt(piece, contributions) {
-            self.ban(now, guilty);
+        let Some(content) = &mut self.content else { return };
+        if let Some(peer) = trusted.and_then(|key| self.peers.get_mut(key)) {
+            let piece = content.layout.blocks(piece) as usize;
+            peer.trust_blocks = content.picker.in_flight(peer.key) + piece + TRUST_MIN;
         }
-        self.refill_all = true;
+        for part in contributions.iter().filter(|part| Some(part.peer) != trusted) {
+            content.picker.snubbed(part.peer, now);
+        }
+        let priority = content.picker.priority(piece);
+        if priority != Priority::Skip && self.hurried.len() < HURRIED_MAX {
+            self.hurried.entry(piece).or_insert(priority);
+            content.picker.set_wanted(piece.0..piece.0 + 1, Priority::High);
+        }
+        if let Some(trusted) = trusted {
+            self.request_more(now, trusted);
+        }
+    }
+
+    /// A suspect piece is decided: it is no longer hurried, and nobody waits for it.
+    fn decided(&mut self, piece: PieceIndex) {
+        if let Some(priority) = self.hurried.remove(&piece)
+            && let Some(content) = &mut self.content
+        {
+            content.picker.set_wanted(piece.0..piece.0 + 1, priority);
+            for peer in self.peers.iter_mut() {
+                peer.suspended_until = None;
+            }
+            self.refill_all = true;
+        }
     }
 
     pub(crate) fn piece_lost(&mut self, now: Duration, piece: PieceIndex) {
@@ -239,7 +294,6 @@ impl Torrent {
 
     pub(crate) fn reader_closed(&mut self, now: Duration, key: ReaderKey) {
         if self.readers.closed(key) {
-            self.watched_until = now + REWATCH;
             if let Some(content) = &mut self.content {
                 content.picker.reader_closed(key, now);
             }
@@ -267,6 +321,9 @@ impl Torrent {
         }
         if end < content.layout.pieces() {
             content.picker.set_wanted(end..content.layout.pieces(), Priority::Normal);
+        }
+        for (piece, priority) in &mut self.hurried {
+            *priority = content.picker.priority(*piece);
         }
     }
 

@@ -105,6 +105,8 @@ pub(crate) struct Peer {
     /// Blocks it sent before it was proven, and how many it may.
     pub(crate) unproven_blocks: usize,
     pub(crate) trust_blocks: usize,
+    /// It is asked for nothing before: somebody else's verdict decides on it.
+    pub(crate) suspended_until: Option<Duration>,
     /// Since when it has used up `trust_blocks`.
     pub(crate) trust_used_up: Option<Duration>,
     /// The rate the picker was last told.
@@ -163,6 +165,7 @@ impl Peer {
             unproven_blocks: 0,
             trust_blocks: 0,
             trust_used_up: None,
+            suspended_until: None,
             told_rate: 0,
             allowed_in: Vec::new(),
             allowed_out: Vec::new(),
@@ -170,6 +173,11 @@ impl Peer {
             metadata_given: 0,
             outbox: Vec::new(),
         }
+    }
+
+    /// Whether others' verdict is waited for.
+    pub(crate) fn is_suspended(&self, now: Duration) -> bool {
+        self.suspended_until.is_some_and(|until| now < until)
     }
 
     pub(crate) fn is_web(&self) -> bool {
@@ -268,6 +276,10 @@ impl Peers {
     /// Every connection and attempt, in a fixed order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> + '_ {
         self.slots.iter().filter_map(|slot| slot.peer.as_deref())
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> + '_ {
+        self.slots.iter_mut().filter_map(|slot| slot.peer.as_deref_mut())
     }
 
     pub(crate) fn keys(&self) -> Vec<PeerKey> {

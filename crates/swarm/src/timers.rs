@@ -67,8 +67,9 @@ impl Torrent {
         if self.next_tick.is_some() || self.phase != Phase::Running || self.is_alone() {
             return;
         }
-        let fetching = self.content.as_ref().is_some_and(|content| content.picker.progress().requests > 0);
-        let lively = self.peers.attempts() > 0 || self.uploading > 0 || self.content.is_none();
+        let wanting = !self.needs_nothing() && self.content.is_some();
+        let fetching = wanting && self.peers.iter().any(|peer| peer.up && peer.interesting && !peer.choking);
+        let lively = self.peers.attempts() > 0 || self.uploading > 0 || !self.needs_nothing();
         let interval = match (fetching, lively) {
             (true, _) => TICK_BUSY,
             (false, true) => TICK_SERVING,

@@ -13,7 +13,7 @@ pub(crate) const QUEUE_MAX: usize = 2_000;
 /// A request may ask for this many bytes at most; 16 KiB is usual, some ask for more.
 pub(crate) const REQUEST_MAX: u32 = 1 << 17;
 /// Bytes read ahead of a peer's socket: this at least ...
-const AHEAD_MIN: u64 = 512 << 10;
+const AHEAD_MIN: u64 = 128 << 10;
 /// ... and this at most.
 const AHEAD_MAX: u64 = 6 << 20;
 /// Between the two, what the peer takes in this time.

@@ -1,0 +1,278 @@
+//! What torrents do with each other, in virtual time.
+
+mod world;
+
+use std::time::Duration;
+
+use metainfo::PieceIndex;
+use swarm::{Config, Input, Output, Privacy, ReaderAt, ReaderKey, Reason, Source, Wait};
+use world::{MS, Nature, World};
+
+const MIB: u64 = 1 << 20;
+const S: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_leecher_gets_everything_from_a_seeder_at_the_speed_of_the_link() {
+    let mut world = World::new(32 * MIB, MIB);
+    let (seed, leech) = (world.add(Nature::seed()), world.add(Nature::leech()));
+    world.meet(leech, seed);
+    let began = world.now;
+    assert!(world.run(60 * S, |world| world.is_finished(leech)));
+    world.assert_content(leech);
+    let took = world.now - began;
+    assert!(took < 3_450 * MS, "{took:?} instead of 3.2 s");
+    let stats = world.nodes[leech].torrent.stats(world.now);
+    assert_eq!((stats.counters.downloaded, stats.counters.wasted), (32 * MIB, 0));
+    assert_eq!(world.nodes[seed].torrent.stats(world.now).counters.uploaded, 32 * MIB);
+    world.run(5 * S, |_| false);
+    assert!(world.dropped(leech, Reason::BothSeeds) || world.dropped(seed, Reason::BothSeeds));
+}
+
+#[test]
+fn a_magnet_costs_one_round_trip_a_stage() {
+    let mut world = World::new(4 * MIB, MIB);
+    let latency = 50 * MS;
+    let seed = world.add(Nature::seed().latency(latency).up(1 << 30));
+    let leech = world.add(Nature::magnet().latency(latency));
+    world.meet(leech, seed);
+    let began = world.now;
+    let first = |world: &World| world.nodes[leech].torrent.stats(world.now).counters.downloaded > 0;
+    assert!(world.run(10 * S, first));
+    let round_trips = (world.now - began).as_millis() / 100;
+    // Handshake, extension handshakes (with the seed's first), metadata, blocks.
+    assert!(round_trips <= 4, "{round_trips} round trips");
+    assert!(world.run(10 * S, |world| world.is_finished(leech)));
+    world.assert_content(leech);
+}
+
+#[test]
+fn a_watched_torrent_asks_for_no_more_than_a_seek_can_bear() {
+    let mut world = World::new(64 * MIB, MIB);
+    let seed = world.add(Nature::seed().up(MIB).latency(10 * MS));
+    let leech = world.add(Nature::leech());
+    world.meet(leech, seed);
+    world.read(leech, 1, 0..64 * MIB);
+    world.run(6 * S, |_| false);
+    let in_flight = world.nodes[leech].torrent.stats(world.now).in_flight;
+    assert!((8..=24).contains(&in_flight), "{in_flight} blocks in flight at 64 a second");
+    // The reader seeks: the first byte comes as soon as what is under way has drained.
+    let began = world.now;
+    let at = ReaderAt { file: 0..64 * MIB, wanted: 40 * MIB..64 * MIB, bytes_per_s: None };
+    world.input(leech, Input::ReaderMoved { reader: ReaderKey(1), at });
+    assert!(world.nodes[leech].sent["cancel"] > 0);
+    let there = |world: &World| world.nodes[leech].torrent.have().unwrap().has(PieceIndex(40));
+    assert!(world.run(10 * S, there));
+    let took = world.now - began;
+    assert!(took < 1_350 * MS, "{took:?} for a piece that takes 1.02 s");
+}
+
+#[test]
+fn when_nobody_watches_any_more_the_queue_is_deep_at_once() {
+    let mut world = World::new(64 * MIB, MIB);
+    let (seed, leech) = (world.add(Nature::seed().up(4 * MIB)), world.add(Nature::leech()));
+    world.meet(leech, seed);
+    world.read(leech, 1, 0..64 * MIB);
+    world.run(4 * S, |_| false);
+    assert!(world.nodes[leech].torrent.stats(world.now).in_flight < 100);
+    world.input(leech, Input::ReaderClosed { reader: ReaderKey(1) });
+    world.run(S / 2, |_| false);
+    assert!(world.nodes[leech].torrent.stats(world.now).in_flight > 100);
+}
+
+#[test]
+fn four_slow_seeders_share_the_urgent_piece() {
+    let mut world = World::new(64 * MIB, MIB);
+    let seeds: Vec<_> = (0..4).map(|_| world.add(Nature::seed().up(MIB))).collect();
+    let leech = world.add(Nature::leech());
+    for seed in seeds {
+        world.meet(leech, seed);
+    }
+    world.run(S / 2, |_| false);
+    let began = world.now;
+    world.read(leech, 1, 30 * MIB..64 * MIB);
+    let there = |world: &World| {
+        (30..34).all(|piece| world.nodes[leech].torrent.have().unwrap().has(PieceIndex(piece)))
+    };
+    assert!(world.run(10 * S, there));
+    let took = world.now - began;
+    assert!(took < 1_700 * MS, "4 MiB took {took:?} where the links allow 1 s and drain for up to 0.4");
+}
+
+#[test]
+fn a_corrupting_peer_is_banned_after_a_piece_and_the_honest_one_delivers() {
+    let mut world = World::new(16 * MIB, MIB);
+    let (bad, good) = (world.add(Nature::seed().corrupt()), world.add(Nature::seed()));
+    let leech = world.add(Nature::leech());
+    world.meet(leech, bad);
+    world.meet(leech, good);
+    assert!(world.run(60 * S, |world| world.is_finished(leech)));
+    world.assert_content(leech);
+    assert!(world.banned(leech, bad) && !world.banned(leech, good));
+    let taken = world.nodes[leech].blocks_from[&bad];
+    assert!(taken <= 64, "{taken} blocks taken from it");
+}
+
+#[test]
+fn a_corrupting_peer_is_told_from_an_honest_one_that_shares_its_pieces() {
+    let mut world = World::new(16 * MIB, MIB);
+    let (bad, good) =
+        (world.add(Nature::seed().corrupt().up(2 * MIB)), world.add(Nature::seed().up(2 * MIB)));
+    let leech = world.add(Nature::leech());
+    world.read(leech, 1, 0..16 * MIB);
+    world.meet(leech, bad);
+    world.meet(leech, good);
+    assert!(world.run(60 * S, |world| world.is_finished(leech)));
+    world.assert_content(leech);
+    assert!(world.banned(leech, bad) && !world.banned(leech, good));
+    let taken = world.nodes[leech].blocks_from[&bad];
+    assert!(taken <= 128, "{taken} blocks taken from it");
+}
+
+#[test]
+fn three_strangers_exchange_peers_but_not_of_a_private_torrent() {
+    for private in [false, true] {
+        let mut world = World::new(4 * MIB, MIB);
+        world.private = private;
+        let change = |config: &mut Config| {
+            config.privacy = if private { Privacy::Private } else { Privacy::Public };
+        };
+        let seed = world.add_with(Nature::seed().up(100_000), change);
+        let (a, b) = (world.add_with(Nature::leech(), change), world.add_with(Nature::leech(), change));
+        world.meet(a, seed);
+        world.meet(b, seed);
+        world.run(10 * S, |_| false);
+        let linked = world.nodes[a].links.values().any(|(other, _)| *other == b);
+        assert_eq!(linked, !private);
+        let said = world.nodes.iter().any(|node| node.sent.contains_key("ut_pex"));
+        assert_eq!(said, !private);
+    }
+}
+
+#[test]
+fn a_private_torrent_takes_no_addresses_from_others_than_trackers() {
+    let mut world = World::new(4 * MIB, MIB);
+    world.private = true;
+    let (seed, leech) = (world.add(Nature::seed()), world.add(Nature::leech()));
+    let addrs = vec![world.nodes[seed].addr];
+    for source in [Source::Dht, Source::Lsd, Source::Pex] {
+        world.input(leech, Input::Candidates { source, addrs: addrs.clone() });
+    }
+    assert!(!world.nodes[leech].seen.iter().any(|output| matches!(output, Output::Connect { .. })));
+    assert!(world.nodes[leech].torrent.is_private());
+}
+
+#[test]
+fn super_seeding_uploads_each_piece_little_more_than_once() {
+    let mut world = World::new(16 * MIB, 256 << 10);
+    let seed = world.add_with(Nature::seed().up(2 * MIB), |config| config.super_seeding = true);
+    let leeches: Vec<_> = (0..4).map(|_| world.add(Nature::leech())).collect();
+    for leech in &leeches {
+        world.meet(*leech, seed);
+        world.meet(*leech, leeches[0]);
+    }
+    assert!(world.run(120 * S, |world| leeches.iter().all(|leech| world.is_finished(*leech))));
+    let uploaded = world.nodes[seed].torrent.stats(world.now).counters.uploaded;
+    assert!(uploaded < 24 * MIB, "{} MiB uploaded", uploaded / MIB);
+}
+
+#[test]
+fn two_halves_make_a_whole() {
+    let mut world = World::new(8 * MIB, MIB);
+    let (low, high) = (world.add(Nature::leech().pieces(0..4)), world.add(Nature::leech().pieces(4..8)));
+    world.meet(low, high);
+    assert!(world.run(30 * S, |world| world.is_finished(low) && world.is_finished(high)));
+    world.assert_content(low);
+    world.assert_content(high);
+}
+
+#[test]
+fn skipped_pieces_are_left_and_a_partial_seed_says_so() {
+    let mut world = World::new(8 * MIB, MIB);
+    let (seed, leech) = (world.add(Nature::seed()), world.add(Nature::leech()));
+    world.input(leech, Input::Wanted(vec![(0..4, swarm::Priority::Skip)]));
+    world.meet(leech, seed);
+    assert!(world.run(30 * S, |world| world.is_finished(leech)));
+    assert!(world.nodes[leech].seen.contains(&Output::Finished { downloaded: true, whole: false }));
+    assert_eq!(world.nodes[leech].torrent.have().unwrap().count(), 4);
+    assert_eq!(world.nodes[leech].torrent.stats(world.now).left, Some(4 * MIB));
+    // Everything is wanted after all.
+    world.nodes[leech].finished = None;
+    world.input(leech, Input::Wanted(Vec::new()));
+    assert!(world.run(60 * S, |world| world.is_finished(leech)));
+    world.assert_content(leech);
+}
+
+#[test]
+fn a_storage_failure_stops_the_torrent_and_nothing_is_fetched_again() {
+    let mut world = World::new(8 * MIB, MIB);
+    let (seed, leech) = (world.add(Nature::seed()), world.add(Nature::leech()));
+    world.meet(leech, seed);
+    world.fail_storage(leech);
+    world.run(300 * S, |_| false);
+    let node = &world.nodes[leech];
+    assert!(node.seen.contains(&Output::Failed { reason: "disk full".into() }));
+    let stats = node.torrent.stats(world.now);
+    assert!(stats.counters.downloaded <= 2 * MIB, "{}", stats.counters.downloaded);
+    assert_eq!((stats.connected, stats.wait), (0, Wait::Stopped));
+}
+
+#[test]
+fn a_silent_seeder_of_the_urgent_piece_is_worked_around() {
+    let mut world = World::new(16 * MIB, MIB);
+    let mut nature = Nature::seed().up(MIB);
+    nature.stalls_after = Some(20);
+    let (stalls, good) = (world.add(nature), world.add(Nature::seed().up(MIB)));
+    let leech = world.add(Nature::leech());
+    world.meet(leech, stalls);
+    world.meet(leech, good);
+    world.read(leech, 1, 0..16 * MIB);
+    let there = |world: &World| world.nodes[leech].torrent.have().unwrap().has(PieceIndex(1));
+    assert!(world.run(10 * S, there), "{:?}", world.nodes[leech].torrent.stats(world.now));
+}
+
+#[test]
+fn more_takers_than_slots_get_their_turns() {
+    let mut world = World::new(4 * MIB, 256 << 10);
+    let seed = world.add_with(Nature::seed().up(MIB), |config| config.limits.upload_slots_max = 2);
+    let leeches: Vec<_> = (0..5).map(|_| world.add(Nature::leech())).collect();
+    for leech in &leeches {
+        world.meet(*leech, seed);
+    }
+    world.run(S, |_| false);
+    let unchoked = world.nodes[seed].torrent.peers(world.now).iter().filter(|peer| !peer.choked).count();
+    assert_eq!(unchoked, 2);
+    assert!(world.run(300 * S, |world| leeches.iter().all(|leech| world.is_finished(*leech))));
+}
+
+#[test]
+fn pausing_drops_everybody_and_resuming_meets_them_again() {
+    let mut world = World::new(16 * MIB, MIB);
+    let (seed, leech) = (world.add(Nature::seed()), world.add(Nature::leech()));
+    world.meet(leech, seed);
+    world.run(S, |_| false);
+    world.input(leech, Input::Pause);
+    world.run(30 * S, |_| false);
+    assert_eq!(world.nodes[leech].torrent.stats(world.now).connected, 0);
+    world.input(leech, Input::Resume);
+    assert!(world.run(60 * S, |world| world.is_finished(leech)));
+    world.assert_content(leech);
+}
+
+#[test]
+fn an_idle_torrent_sleeps() {
+    let mut world = World::new(16 * MIB, MIB);
+    let seed = world.add(Nature::seed());
+    assert_eq!(world.nodes[seed].torrent.next_timeout(), None);
+}
+
+#[test]
+fn limits_turn_the_late_away() {
+    let mut world = World::new(4 * MIB, MIB);
+    let seed = world.add_with(Nature::seed().up(10_000), |config| config.limits.connections_max = 2);
+    let leeches: Vec<_> = (0..4).map(|_| world.add(Nature::leech())).collect();
+    for leech in leeches {
+        world.meet(leech, seed);
+    }
+    world.run(5 * S, |_| false);
+    assert_eq!(world.nodes[seed].torrent.stats(world.now).connected, 2);
+}
