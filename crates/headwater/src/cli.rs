@@ -30,8 +30,14 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the films of some folders
     Serve(Box<ServeArgs>),
-    /// Say what is in a film and how it would be cut
-    Inspect(InspectArgs),
+    /// Fetch torrents
+    Download(Box<DownloadArgs>),
+    /// Give what is on disk to whoever asks for it
+    Seed(Box<SeedArgs>),
+    /// Make a torrent of a file or a folder
+    Create(CreateArgs),
+    /// Say what is in a film and how it would be cut, or what is in a torrent or magnet
+    Inspect(Box<InspectArgs>),
     /// The configuration: write one, check it, show what is in effect
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -153,12 +159,120 @@ impl EngineArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  headwater download 'magnet:?xt=urn:btih:…' -o films
+  headwater download show.torrent --select '*S01E01*' --seed-time 72h
+  headwater download https://example.org/film.torrent --bind-interface wg0 --json
+
+Ctrl-C keeps what is here; the same command resumes.")]
+pub(crate) struct DownloadArgs {
+    /// Magnet links, .torrent files, addresses of .torrent files, or info-hashes
+    #[arg(required = true, value_name = "MAGNET|TORRENT|URL")]
+    pub(crate) torrents: Vec<String>,
+    /// The folder it goes into [default: the current one]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Only files whose path or name matches (*, ?); repeat for more
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) select: Vec<String>,
+    /// A peer to try, such as 192.0.2.7:6881; repeat for more
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) peer: Vec<String>,
+    /// In order rather than rarest first
+    #[arg(long)]
+    pub(crate) sequential: bool,
+    /// Go on seeding until interrupted
+    #[arg(long, conflicts_with_all = ["ratio", "seed_time"])]
+    pub(crate) seed: bool,
+    /// Seed until this many times its size was given
+    #[arg(long, value_name = "N")]
+    pub(crate) ratio: Option<String>,
+    /// Seed for this long, such as 72h
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) seed_time: Option<String>,
+    /// Say what happens as lines of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  headwater seed film.torrent --data films
+  headwater seed film.torrent --data films --listen-port 6881 --upload-limit 2MiB")]
+pub(crate) struct SeedArgs {
+    /// A .torrent file
+    pub(crate) torrent: PathBuf,
+    /// The folder its file or folder lies in
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Say what happens as lines of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  headwater create film.mkv --tracker udp://tracker.example:6969/announce
+  headwater create Show/ -o show.torrent --piece-length 1MiB --private --tracker https://t.example/announce
+  headwater create film.mkv --web-seed https://films.example/film.mkv")]
+pub(crate) struct CreateArgs {
+    /// The file or folder
+    pub(crate) path: PathBuf,
+    /// Where the .torrent goes; - is stdout [default: {name}.torrent]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// A tracker; repeat for further tiers, separate those of one tier by commas
+    #[arg(long, value_name = "URL")]
+    pub(crate) tracker: Vec<String>,
+    /// auto, or a power of two from 16KiB on
+    #[arg(long, value_name = "auto|SIZE", default_value = "auto")]
+    pub(crate) piece_length: String,
+    /// Only its trackers may tell of peers
+    #[arg(long)]
+    pub(crate) private: bool,
+    /// Where the content can be fetched by HTTP; repeat for more
+    #[arg(long, value_name = "URL")]
+    pub(crate) web_seed: Vec<String>,
+    /// A word for people
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    /// Makes the info-hash another one than on other trackers
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) source: Option<String>,
+    /// Replace a .torrent that is there
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Say what was made as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  headwater inspect film.mkv
+  headwater inspect film.torrent
+  headwater inspect 'magnet:?xt=urn:btih:…' --save film.torrent")]
 pub(crate) struct InspectArgs {
-    /// A film (Matroska, WebM, MP4, MOV)
+    /// A film (Matroska, WebM, MP4, MOV), a .torrent, a magnet link or the address of a .torrent
     pub(crate) file: String,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the .torrent; of a magnet, as the swarm sent it
+    #[arg(long, value_name = "FILE.torrent")]
+    pub(crate) save: Option<PathBuf>,
+    /// A peer to ask for a magnet's metadata, such as 192.0.2.7:6881; repeat for more
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) peer: Vec<String>,
+    /// How long a magnet's metadata is waited for [default: 2m]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -204,6 +318,9 @@ impl Cli {
             | Command::Config(ConfigCommand::Check(serve) | ConfigCommand::Show { serve, .. }) => {
                 serve.flags()
             }
+            Command::Download(args) => args.engine.flags(),
+            Command::Seed(args) => args.engine.flags(),
+            Command::Inspect(args) => args.engine.flags(),
             _ => Vec::new(),
         };
         flags.extend(self.log.iter().map(|log| ("log.filter", "--log", Raw::Text(log.clone()))));

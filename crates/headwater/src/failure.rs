@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Exit 130.
     Interrupted,
+    /// Exit 130; what was done is kept.
+    Kept,
 }
 
 impl Failure {
@@ -20,7 +22,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
-            Self::Interrupted => 130,
+            Self::Interrupted | Self::Kept => 130,
         })
     }
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Failure {
             Self::Failed(error) => format!("{error:#}"),
             Self::Usage(what) => what.clone(),
             Self::Interrupted => "interrupted".to_owned(),
+            Self::Kept => "interrupted; what is here is kept, the same command resumes".to_owned(),
         };
         f.write_str(&line.split_whitespace().collect::<Vec<_>>().join(" "))
     }

@@ -8,7 +8,13 @@ use media::{Media, MediaConfig, TitleInfo, TrackInfo};
 use packager::{Plan, TrackPlan};
 use serde::Serialize;
 
-use crate::{cli::InspectArgs, failure::Failure, say};
+use crate::{
+    cli::InspectArgs,
+    config::{Layers, Settings},
+    failure::Failure,
+    say,
+    torrent::{self, Target, printable},
+};
 
 /// What is told of a film as JSON: what HTTP tells, and the plan.
 #[derive(Serialize)]
@@ -49,12 +55,17 @@ struct SegmentJson {
     independent: bool,
 }
 
-pub(crate) fn inspect(args: &InspectArgs) -> Result<(), Failure> {
+pub(crate) fn inspect(args: &InspectArgs, settings: &Settings, layers: &Layers) -> Result<(), Failure> {
     let file = args.file.as_str();
-    if file.starts_with("magnet:") || file.ends_with(".torrent") || file.ends_with(".idtorrent") {
-        return Err(Failure::Failed(anyhow!(
-            "{file}: torrents come with the torrent engine, which is not in this version"
-        )));
+    if file.ends_with(".idtorrent") {
+        return Err(Failure::Failed(anyhow!("{file}: the small-file share format is not in this version")));
+    }
+    let target = Target::parse(file)?;
+    if !matches!(target, Target::File(_)) || file.to_ascii_lowercase().ends_with(".torrent") {
+        return torrent::inspect::inspect(&target, args, settings, layers);
+    }
+    if args.save.is_some() {
+        return Err(Failure::Usage("--save is for magnets and torrents".to_owned()));
     }
     let path = Path::new(file);
     let meta = path.metadata().with_context(|| file.to_owned())?;
@@ -180,11 +191,6 @@ fn describe(track: &TrackInfo) -> String {
             .flatten()
             .chain(flags);
     parts.collect::<Vec<_>>().join(", ")
-}
-
-/// A film's text must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn time(seconds: f64) -> String {

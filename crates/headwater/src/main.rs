@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 mod inspect;
 mod serve;
+mod torrent;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -20,7 +21,7 @@ use clap::{Parser, error::ErrorKind};
 
 use crate::{
     cli::{Cli, Command},
-    config::{Layers, Settings},
+    config::{Layers, Origin, Settings},
     failure::Failure,
 };
 
@@ -45,23 +46,29 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     let layers = Layers::read(cli.config.as_deref(), cli.flags(), &env)?;
     let settings = Settings::new(&layers, &env)?;
-    log_to_stderr(&settings, &layers)?;
+    log_to_stderr(&settings, &layers, &cli.command)?;
     match cli.command {
         Command::Serve(_) => serve::serve(&settings, &layers),
-        Command::Inspect(args) => inspect::inspect(&args),
-        Command::Demo(args) => demo::demo(&args, &settings),
+        Command::Download(args) => torrent::download::download(&args, &settings, &layers),
+        Command::Seed(args) => torrent::seed::seed(&args, &settings, &layers),
+        Command::Create(args) => torrent::create::create(&args),
+        Command::Inspect(args) => inspect::inspect(&args, &settings, &layers),
+        Command::Demo(args) => demo::demo(&args, &settings, &layers),
         Command::Config(_) => Ok(()),
     }
 }
 
-fn log_to_stderr(settings: &Settings, layers: &Layers) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log).map_err(|error| {
+fn log_to_stderr(settings: &Settings, layers: &Layers, command: &Command) -> Result<(), Failure> {
+    // What a command shows of its work is enough, unless more was asked for.
+    let quiet = !matches!(command, Command::Serve(_)) && layers.origin("log.filter") == Origin::Default;
+    let filter = if quiet { "warn" } else { settings.log.as_str() };
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
         let origin = layers.origin("log.filter");
         Failure::Usage(format!("log.filter is \"{}\" ({origin}): {error}", settings.log.escape_debug()))
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| torrent::progress::LogWriter)
         .with_ansi(io::stderr().is_terminal())
         .init();
     Ok(())

@@ -1,9 +1,9 @@
-//! `serve`: joins library, media and HTTP, and runs them until a signal.
+//! `serve`: joins library, media, torrents and HTTP, and runs them until a signal.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use http_api::{AppState, HostPolicy, Server, Shutdown};
+use http_api::{AppState, HostPolicy, Server, Shutdown, Torrents};
 use library::Library;
 use media::{CacheConfig, Media, MediaConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,6 +12,7 @@ use crate::{
     config::{ConfigError, Layers, Settings},
     failure::Failure,
     say,
+    torrent::engine_config,
 };
 
 /// Threads that may block at once (disks); each is let go after ten idle seconds.
@@ -50,7 +51,7 @@ pub(crate) fn serve(settings: &Settings, layers: &Layers) -> Result<(), Failure>
     raise_descriptor_limit();
     runtime()?.block_on(async {
         let mut stop = StopSignals::listen()?;
-        let running = Running::start(settings, address).await?;
+        let running = Running::start(settings, layers, address).await?;
         let local = running.address;
         say(format_args!("Headwater listens on http://{local}"));
         if settings.paths.is_empty() {
@@ -74,13 +75,18 @@ pub(crate) fn serve(settings: &Settings, layers: &Layers) -> Result<(), Failure>
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     media: Media,
+    torrents: Torrents,
     shutdown: Shutdown,
     serving: tokio::task::JoinHandle<()>,
     keeping: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
-    pub(crate) async fn start(settings: &Settings, address: SocketAddr) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        settings: &Settings,
+        layers: &Layers,
+        address: SocketAddr,
+    ) -> Result<Self, Failure> {
         // First the socket: a port in use is the commonest reason not to start, and nothing is written by then.
         let server = Server::bind(address).await.context("listen: choose another with --host or --port")?;
         let cache = settings
@@ -89,22 +95,41 @@ impl Running {
         let media = Media::new(MediaConfig { cache, ..MediaConfig::default() })
             .context("choose another with --cache-path, or --cache false")?;
         let library = Arc::new(Library::new(settings.paths.clone()));
+        let torrents = torrents(settings, layers);
+        if let Err(error) = torrents.restore().await {
+            // Films of the library need no swarm.
+            tracing::error!(%error, "the torrent engine does not start; it is tried again when a torrent is added");
+        }
         let shutdown = Shutdown::default();
         let hosts = HostPolicy::new(settings.allowed_hosts.iter().cloned().chain([settings.host.clone()]));
-        let state = AppState::new(media.clone(), Arc::clone(&library), hosts, shutdown.clone());
+        let state = AppState::new(
+            media.clone(),
+            Arc::clone(&library),
+            Some(torrents.clone()),
+            hosts,
+            shutdown.clone(),
+        );
         let local = server.address();
         let keeping = tokio::spawn(Arc::clone(&library).keep(settings.rescan));
         let serving = tokio::spawn(server.run(state));
-        Ok(Self { address: local, media, shutdown, serving, keeping })
+        Ok(Self { address: local, media, torrents, shutdown, serving, keeping })
     }
 
     /// Lets what is in flight end, writes what is to be written.
     pub(crate) async fn stop(self) {
         self.shutdown.begin();
         let _ = self.serving.await;
+        self.torrents.stop().await;
         self.keeping.abort();
         self.media.flush().await;
     }
+}
+
+/// The engine, which starts when the first torrent needs it and remembers its torrents.
+fn torrents(settings: &Settings, layers: &Layers) -> Torrents {
+    let state_dir = settings.data_dir.join("torrents");
+    let config = engine_config(settings, layers, settings.torrent.download_dir.clone(), state_dir);
+    Torrents::new(engine::Config { restore: true, ..config }, settings.torrent.fetch_private)
 }
 
 /// SIGINT and SIGTERM.
@@ -129,7 +154,7 @@ impl StopSignals {
 }
 
 /// The soft limit is often 1,024: as many as there may be connections.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|now| now < DESCRIPTORS_WANTED) {

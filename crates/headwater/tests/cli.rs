@@ -50,6 +50,12 @@ fn wrong_usage_is_one_line_and_exit_2() {
         (vec!["serve", "--cache-limit", "lots"], "cache.limit is \"lots\" (flag --cache-limit)"),
         (vec!["serve", "--host", "0.0.0.0"], "server.allow_unauthenticated"),
         (vec!["serve", "--config", "/nowhere.toml"], "/nowhere.toml"),
+        (vec!["serve", "--encryption", "maybe"], "torrent.encryption is \"maybe\" (flag --encryption)"),
+        (vec!["download", "x.torrent", "--listen-port", "99999"], "torrent.listen_port is \"99999\""),
+        (vec!["download", "x.torrent", "--peer", "nowhere"], "--peer is \"nowhere\""),
+        (vec!["download", "x.torrent", "--seed", "--ratio", "1"], "--ratio"),
+        (vec!["download"], "<MAGNET|TORRENT|URL>"),
+        (vec!["create", "/", "--piece-length", "1MB"], "--piece-length"),
         (vec!["serve", "--log", "a=b=c"], "log.filter is \"a=b=c\""),
     ] {
         let line = complaint(&run(home.path(), &args), 2);
@@ -91,8 +97,9 @@ fn what_cannot_be_inspected_is_exit_1_and_says_why() {
     let garbage = home.path().join("garbage.mkv");
     fs::write(&garbage, [7; 4096]).unwrap();
     for (file, named) in [
-        ("magnet:?xt=urn:btih:00", "torrent engine"),
-        ("a.torrent", "torrent engine"),
+        ("magnet:?xt=urn:btih:00", "magnet:?xt=urn:btih:00: "),
+        ("/nowhere/a.torrent", "/nowhere/a.torrent: No such file"),
+        ("a.idtorrent", "not in this version"),
         ("/nowhere/film.mkv", "/nowhere/film.mkv"),
         (home.path().to_str().unwrap(), "is not a file"),
         (garbage.to_str().unwrap(), "not a container that is read here"),
@@ -100,6 +107,34 @@ fn what_cannot_be_inspected_is_exit_1_and_says_why() {
         let line = complaint(&run(home.path(), &["inspect", file]), 1);
         assert!(line.contains(named), "{file}: {line}");
     }
+}
+
+#[test]
+fn a_torrent_is_made_inspected_and_its_magnet_printed() {
+    let home = tempfile::tempdir().unwrap();
+    let content = home.path().join("Show");
+    fs::create_dir(&content).unwrap();
+    fs::write(content.join("one.mkv"), vec![1; 50_000]).unwrap();
+    fs::write(content.join("two.mkv"), vec![2; 30_000]).unwrap();
+    let torrent = home.path().join("show.torrent");
+    let (content, torrent) = (content.to_str().unwrap(), torrent.to_str().unwrap());
+    let args = ["create", content, "-o", torrent, "--piece-length", "16KiB", "--private", "--json"];
+    let tracker = ["--tracker", "http://127.0.0.1:1/announce", "--web-seed", "http://127.0.0.1:2/"];
+    let made: serde_json::Value =
+        serde_json::from_str(&stdout(&run(home.path(), &[&args[..], &tracker].concat()))).unwrap();
+    assert_eq!((made["pieces"].as_u64(), made["size"].as_u64()), (Some(5), Some(80_000)));
+    let found: serde_json::Value =
+        serde_json::from_str(&stdout(&run(home.path(), &["inspect", torrent, "--json"]))).unwrap();
+    assert_eq!(found["info_hash"], made["info_hash"]);
+    assert_eq!(found["private"], true);
+    assert_eq!(found["trackers"], serde_json::json!([["http://127.0.0.1:1/announce"]]));
+    assert_eq!(found["files"][1]["path"], "two.mkv");
+    assert_eq!(found["files"][1]["offset"], 50_000);
+    let table = stdout(&run(home.path(), &["inspect", torrent]));
+    assert!(table.contains(made["magnet"].as_str().unwrap()), "{table}");
+    // Nothing is overwritten unasked.
+    let line = complaint(&run(home.path(), &["create", content, "-o", torrent]), 1);
+    assert!(line.contains("--force"), "{line}");
 }
 
 #[test]

@@ -10,13 +10,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use byte_source::{ByteRange, ByteSource, SourceError};
+use byte_source::{ByteRange, ByteSource, ReadHint, SourceError};
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
 use media::SegmentStream;
 
-use crate::{limits::FILE_READ_BYTES, metrics::Metrics};
+use crate::{
+    limits::{FILE_READ_BYTES, READ_AHEAD_BYTES},
+    metrics::Metrics,
+};
 
 /// Why a body ended early; the connection is cut so that the client notices.
 #[derive(Debug, thiserror::Error)]
@@ -55,13 +58,66 @@ pub(crate) struct PartsBody {
     parts: VecDeque<Part>,
     reading: Option<Reading>,
     left: u64,
+    steps: Option<Steps>,
+    /// The hint that stands, if one does.
+    hinted: ByteRange,
     metrics: Arc<Metrics>,
+}
+
+/// What arrives piece by piece is read so that no read waits for two pieces.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps {
+    /// Where the source begins in the run of pieces.
+    pub(crate) offset: u64,
+    pub(crate) piece_length: u64,
+}
+
+impl Steps {
+    /// `range` up to the end of the piece it begins in.
+    fn first(self, range: ByteRange) -> ByteRange {
+        let at = self.offset.saturating_add(range.start());
+        let left = self.piece_length.max(1) - at % self.piece_length.max(1);
+        range.intersection(ByteRange::new(range.start(), range.start().saturating_add(left)))
+    }
 }
 
 impl PartsBody {
     pub(crate) fn new(source: Arc<dyn ByteSource>, parts: Vec<Part>, metrics: Arc<Metrics>) -> Self {
         let left = parts.iter().map(Part::len).sum();
-        Self { source, parts: parts.into(), reading: None, left, metrics }
+        let (steps, hinted) = (None, ByteRange::default());
+        Self { source, parts: parts.into(), reading: None, left, steps, hinted, metrics }
+    }
+
+    /// Reads what is not here yet in these steps, and says ahead of time what will be read.
+    pub(crate) fn in_steps(mut self, steps: Steps) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Keeps the source told of at least half of [`READ_AHEAD_BYTES`] that come after `range` in this part.
+    fn look_ahead(&mut self, range: ByteRange) {
+        let part_end = match self.parts.front() {
+            Some(Part::Source(rest)) if rest.start() == range.end() => rest.end(),
+            _ => range.end(),
+        };
+        let enough = part_end.min(range.start().saturating_add(READ_AHEAD_BYTES / 2));
+        if self.hinted.covers(ByteRange::new(range.start(), enough)) {
+            return;
+        }
+        self.hinted =
+            ByteRange::new(range.start(), part_end.min(range.start().saturating_add(READ_AHEAD_BYTES)));
+        self.source.hint(ReadHint { range: self.hinted, deadline_ms: 0 });
+    }
+
+    /// What to wait for of `range`, which is not here; the rest goes back.
+    fn step(&mut self, range: ByteRange) -> ByteRange {
+        let Some(steps) = self.steps else { return range };
+        let first = steps.first(range);
+        let rest = ByteRange::new(first.end(), range.end());
+        if !rest.is_empty() {
+            self.parts.push_front(Part::Source(rest));
+        }
+        first
     }
 
     /// Takes the next read off the front.
@@ -110,12 +166,16 @@ impl Body for PartsBody {
                 Some(Part::Source(range)) if range.is_empty() => continue,
                 Some(Part::Source(range)) => range,
             };
+            if this.steps.is_some() {
+                this.look_ahead(range);
+            }
             if let Some(answer) = this.source.try_read_at(range) {
                 return Poll::Ready(Some(match answer {
                     Ok(bytes) => Ok(this.sent(bytes)),
                     Err(error) => Err(error.into()),
                 }));
             }
+            let range = this.step(range);
             let source = Arc::clone(&this.source);
             this.reading = Some(Box::pin(async move { source.read_at(range).await }));
         }
@@ -213,6 +273,25 @@ mod tests {
         assert_eq!(next(&mut body), Some(Some(Bytes::from_static(b"89"))));
         assert!(body.is_end_stream());
         assert_eq!(next(&mut body), Some(None));
+    }
+
+    #[test]
+    fn what_arrives_in_pieces_is_sent_piece_by_piece() {
+        let source = Arc::new(LateSource::new(MemorySource::new(&b"0123456789"[..])));
+        let parts = vec![Part::Source(ByteRange::new(1, 10))];
+        let steps = Steps { offset: 2, piece_length: 4 };
+        let mut body = PartsBody::new(source.clone(), parts, Arc::default()).in_steps(steps);
+        assert_eq!(next(&mut body), None);
+        assert_eq!(source.reads(), [ByteRange::new(1, 2)]);
+        source.arrive(ByteRange::new(0, 2));
+        assert_eq!(next(&mut body), Some(Some(Bytes::from_static(b"1"))));
+        assert_eq!(next(&mut body), None);
+        source.arrive(ByteRange::new(2, 6));
+        assert_eq!(next(&mut body), Some(Some(Bytes::from_static(b"2345"))));
+        // What is all here is read at once.
+        source.arrive(ByteRange::new(6, 10));
+        assert_eq!(next(&mut body), Some(Some(Bytes::from_static(b"6789"))));
+        assert_eq!(source.hints(), [ReadHint { range: ByteRange::new(1, 10), deadline_ms: 0 }]);
     }
 
     #[test]

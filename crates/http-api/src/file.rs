@@ -1,4 +1,4 @@
-//! The bytes of a file themselves: `GET /api/v1/video/{video_id}/file[/{name}]`, with ranges (RFC 9110 section 14).
+//! The bytes of a file themselves, of the library or of a torrent: `GET /api/v1/video/{video_id}/file[/{name}]`, with ranges (RFC 9110 section 14).
 
 use std::{
     sync::Arc,
@@ -25,6 +25,7 @@ use crate::{
     range::{Asked, parse_range},
     state::AppState,
     text::{Keep, precondition_failed, value},
+    torrents::{self, TorrentFile},
 };
 
 /// The file as it is.
@@ -68,6 +69,9 @@ pub(crate) async fn named_file(
 }
 
 async fn send(state: &AppState, id: &str, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+    if let Some(file) = TorrentFile::parse(id) {
+        return torrents::send_file(state, file, method, headers).await;
+    }
     let video = state.video(id)?;
     let source = open(state, &video).await?;
     let modified = modified(&source);
@@ -76,9 +80,13 @@ async fn send(state: &AppState, id: &str, method: &Method, headers: &HeaderMap) 
         state.0.library.request_scan();
     }
     let etag = etag(&video, modified);
-    let mut answer =
-        FileAnswer { len: source.len(), etag: &etag, modified, media_type: media_type(&video.file_name()) }
-            .respond(method, headers)?;
+    let mut answer = FileAnswer {
+        len: source.len(),
+        etag: &etag,
+        modified: Some(modified),
+        media_type: media_type(&video.file_name()),
+    }
+    .respond(method, headers)?;
     answer
         .response
         .headers_mut()
@@ -122,28 +130,32 @@ fn etag(video: &Video, modified: SystemTime) -> String {
 }
 
 /// What is known of a file before its bytes.
-struct FileAnswer<'a> {
-    len: u64,
-    etag: &'a str,
-    modified: SystemTime,
-    media_type: &'static str,
+pub(crate) struct FileAnswer<'a> {
+    pub(crate) len: u64,
+    pub(crate) etag: &'a str,
+    /// Last change, where there is a meaningful one.
+    pub(crate) modified: Option<SystemTime>,
+    pub(crate) media_type: &'static str,
 }
 
-struct Answer {
-    response: Response,
-    parts: Vec<Part>,
+/// A head, and what its body consists of.
+pub(crate) struct Answer {
+    pub(crate) response: Response,
+    pub(crate) parts: Vec<Part>,
 }
 
 impl FileAnswer<'_> {
     /// Preconditions, then the range (RFC 9110 sections 13.2.2 and 14.2).
-    fn respond(&self, method: &Method, headers: &HeaderMap) -> Result<Answer, Problem> {
-        let validators = Validators { etag: self.etag, modified: Some(self.modified) };
+    pub(crate) fn respond(&self, method: &Method, headers: &HeaderMap) -> Result<Answer, Problem> {
+        let validators = Validators { etag: self.etag, modified: self.modified };
         let mut response = Response::new(Body::empty());
         let fields = response.headers_mut();
         fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         fields.insert(header::CACHE_CONTROL, Keep::Revalidate.header());
         fields.insert(header::ETAG, value(self.etag)?);
-        fields.insert(header::LAST_MODIFIED, value(&httpdate::fmt_http_date(self.modified))?);
+        if let Some(modified) = self.modified {
+            fields.insert(header::LAST_MODIFIED, value(&httpdate::fmt_http_date(modified))?);
+        }
         match conditional::evaluate(headers, validators) {
             Outcome::Failed => return Err(precondition_failed()),
             Outcome::NotModified => {

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -121,7 +121,31 @@ async fn answer(state: &AppState, request: Request, next: Next) -> Response {
             );
             Problem::new(StatusCode::FORBIDDEN, "host_not_allowed", detail).into_response()
         }
+        Some(authority) if !is_ours(request.method(), request.headers(), authority) => {
+            let detail = "another site's page may not change anything here";
+            Problem::new(StatusCode::FORBIDDEN, "cross_site", detail).into_response()
+        }
         Some(_) => next.run(request).await,
+    }
+}
+
+/// Whether a request that changes something comes from a page of ours, or from no page at all (cross-site request
+/// forgery): browsers say where a page is from, in `Origin` or `Sec-Fetch-Site`; other clients say nothing.
+fn is_ours(method: &Method, headers: &HeaderMap, authority: &str) -> bool {
+    if method.is_safe() {
+        return true;
+    }
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text(&HeaderName::from_static("sec-fetch-site"))
+        && !matches!(site, "same-origin" | "none")
+    {
+        return false;
+    }
+    match text(&header::ORIGIN) {
+        None => true,
+        Some(origin) => {
+            origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(authority))
+        }
     }
 }
 
@@ -138,6 +162,30 @@ fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_of_other_sites_change_nothing() {
+        let headers = |fields: &[(&'static str, &'static str)]| -> HeaderMap {
+            fields.iter().map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v))).collect()
+        };
+        let ours = |method, fields| is_ours(&method, &headers(fields), "localhost:8080");
+        assert!(ours(Method::POST, &[]));
+        assert!(ours(
+            Method::POST,
+            &[("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]
+        ));
+        assert!(ours(Method::GET, &[("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")]));
+        for fields in [
+            &[("origin", "http://evil.example")][..],
+            &[("origin", "http://localhost:9090")],
+            &[("origin", "null")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site"), ("origin", "http://localhost:8080")],
+        ] {
+            assert!(!ours(Method::POST, fields), "{fields:?}");
+            assert!(!ours(Method::DELETE, fields), "{fields:?}");
+        }
+    }
 
     #[test]
     fn only_our_names_are_answered() {

@@ -1,6 +1,6 @@
 //! The outer face: routes, ranges, problem details, events and the embedded page.
 //!
-//! [`router`] joins a [`library`] of files with [`media`], which cuts them; [`Server`] runs it on a socket with
+//! [`router`] joins a [`library`] of files with [`media`], which cuts them, and [`Torrents`]; [`Server`] runs it on a socket with
 //! time-outs and limits. The only crate that knows JSON for browsers. The contract is `GET /api/v1/openapi.json`.
 //!
 //! ```text
@@ -8,7 +8,8 @@
 //!   ├── page                     /, /assets/…
 //!   ├── shows, events            /api/v1/shows…, /api/v1/events
 //!   ├── video, playlists         /api/v1/video/{id}…  →  media::Title
-//!   └── file                     /api/v1/video/{id}/file  →  byte ranges as they lie
+//!   ├── file                     /api/v1/video/{id}/file  →  byte ranges as they lie, or as they arrive
+//!   └── torrents                 /api/v1/torrents…  →  engine::Session
 //! ```
 //!
 //! Logs nobody in: users come with a later issue, so a server without them is for loopback only (see
@@ -35,6 +36,7 @@ mod shows;
 mod sidecar;
 mod state;
 mod text;
+mod torrents;
 mod video;
 
 pub use guard::HostPolicy;
@@ -43,3 +45,4 @@ pub use range::{Asked, parse_range};
 pub use routes::{router, routes};
 pub use server::{Server, ServerError};
 pub use state::{AppState, Shutdown};
+pub use torrents::Torrents;

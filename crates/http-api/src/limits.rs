@@ -30,5 +30,23 @@ pub const FIRST_SCAN_WAIT: Duration = Duration::from_secs(3);
 pub const SIDECAR_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Texts shorter than this are not worth compressing: they fit one packet.
 pub const GZIP_BYTES_MIN: usize = 1_200;
+/// Bytes of a `.torrent` that is sent or fetched: one of a terabyte in 256 KiB pieces has 80 MB, of sensible pieces 10.
+pub const TORRENT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A request's body must have come within this time.
+pub const BODY_WAIT: Duration = Duration::from_secs(60);
+/// Peers that one request may name.
+pub const NAMED_PEERS_MAX: usize = 256;
+/// Trackers that one request may name.
+pub const NAMED_TRACKERS_MAX: usize = 64;
+/// Who adds a magnet waits this long for its metadata before the answer comes without files.
+pub const ADD_WAIT: Duration = Duration::from_secs(2);
+/// Who asks for files of a magnet waits this long for its metadata; players give up after about ten seconds.
+pub const METADATA_WAIT: Duration = Duration::from_secs(8);
+/// The longest wait for metadata that can be asked for.
+pub const METADATA_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Who asks for bytes that are not here waits this long for somebody who may have them.
+pub const NOBODY_WAIT: Duration = Duration::from_secs(8);
+/// How far ahead of a reader's position the swarm is told that bytes will be wanted.
+pub const READ_AHEAD_BYTES: u64 = 16 * 1024 * 1024;
 /// Characters of a client's value repeated in an error.
 pub const ECHO_CHARS_MAX: usize = 80;

@@ -10,9 +10,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{extract::State, http::header, response::IntoResponse};
+use axum::{extract, http::header, response::IntoResponse};
+use engine::State;
 
-use crate::{problem::Problem, state::AppState};
+use crate::{problem::Problem, state::AppState, torrents::Torrents};
 
 /// Upper bounds of the duration histogram, seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
@@ -94,7 +95,9 @@ fn single(
 /// Prometheus text.
 #[utoipa::path(get, path = "/metrics", tag = "server", responses(
     (status = 200, description = "Counters in the Prometheus text format", content_type = "text/plain", body = String)))]
-pub(crate) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn metrics(
+    extract::State(state): extract::State<AppState>,
+) -> Result<impl IntoResponse, Problem> {
     let text = render(&state).map_err(|_| Problem::internal("the metrics could not be written"))?;
     Ok((
         [
@@ -194,7 +197,80 @@ fn render(state: &AppState) -> Result<String, std::fmt::Error> {
     for (name, kind, help, value) in medias {
         single(&mut out, name, kind, help, value)?;
     }
+    if let Some(torrents) = state.torrents().ok().filter(|torrents| torrents.running().is_some()) {
+        swarm(&mut out, torrents)?;
+    }
     Ok(out)
+}
+
+/// The torrent engine, once it runs. No label names a torrent: their number is not ours to bound.
+fn swarm(out: &mut String, torrents: &Torrents) -> std::fmt::Result {
+    let (counter, gauge) = ("counter", "gauge");
+    let (mut states, mut wasted, mut corrupt, mut readers) = (BTreeMap::new(), 0_u64, 0_u64, 0);
+    for snapshot in torrents.all().iter().map(engine::Torrent::snapshot) {
+        *states.entry(state_name(snapshot.state)).or_insert(0_u64) += 1;
+        wasted = wasted.saturating_add(snapshot.wasted);
+        corrupt = corrupt.saturating_add(snapshot.corrupt);
+        readers += snapshot.readers;
+    }
+    family(out, "headwater_torrents", gauge, "Torrents by state.")?;
+    for state in STATES.map(state_name) {
+        let count = states.get(state).copied().unwrap_or_default();
+        writeln!(out, "headwater_torrents{{state=\"{state}\"}} {count}")?;
+    }
+    let Some(stats) = torrents.running().map(engine::Session::stats) else { return Ok(()) };
+    for (name, kind, help, value) in [
+        ("headwater_swarm_peers", gauge, "Peers connected.", stats.peers as u64),
+        ("headwater_swarm_dht_nodes", gauge, "Nodes in the DHT's table.", stats.dht_nodes as u64),
+        ("headwater_swarm_readers", gauge, "Readers of torrents' files.", readers as u64),
+        (
+            "headwater_swarm_blocked",
+            gauge,
+            "Whether no packet may leave.",
+            u64::from(stats.blocked.is_some()),
+        ),
+        ("headwater_swarm_download_bytes_per_second", gauge, "Payload that comes in.", stats.download_rate),
+        ("headwater_swarm_upload_bytes_per_second", gauge, "Payload that goes out.", stats.upload_rate),
+        ("headwater_swarm_downloaded_bytes_total", counter, "Payload taken.", stats.downloaded),
+        ("headwater_swarm_uploaded_bytes_total", counter, "Payload given.", stats.uploaded),
+        (
+            "headwater_swarm_wasted_bytes",
+            gauge,
+            "Payload taken to no use, of the torrents there are.",
+            wasted,
+        ),
+        (
+            "headwater_swarm_corrupt_bytes",
+            gauge,
+            "Payload that was false, of the torrents there are.",
+            corrupt,
+        ),
+    ] {
+        single(out, name, kind, help, value)?;
+    }
+    Ok(())
+}
+
+const STATES: [State; 7] = [
+    State::Metadata,
+    State::Checking,
+    State::Downloading,
+    State::Seeding,
+    State::Finished,
+    State::Paused,
+    State::Failed,
+];
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Metadata => "metadata",
+        State::Checking => "checking",
+        State::Downloading => "downloading",
+        State::Seeding => "seeding",
+        State::Finished => "finished",
+        State::Paused => "paused",
+        State::Failed => "failed",
+    }
 }
 
 /// Resident memory of this process, where the system tells it.

@@ -14,7 +14,7 @@ use crate::{
 #[openapi(
     info(
         title = "Headwater",
-        description = "A folder of films, cut on demand for every player in the house."
+        description = "A folder of films, cut on demand for every player in the house; and torrents, read while they arrive."
     ),
     paths(
         crate::shows::shows,
@@ -28,6 +28,20 @@ use crate::{
         crate::video::attachment,
         crate::file::file,
         crate::file::named_file,
+        crate::torrents::torrents,
+        crate::torrents::add,
+        crate::torrents::one,
+        crate::torrents::set,
+        crate::torrents::remove,
+        crate::torrents::files,
+        crate::torrents::peers,
+        crate::torrents::trackers,
+        crate::torrents::pieces,
+        crate::torrents::metainfo,
+        crate::torrents::pause,
+        crate::torrents::resume,
+        crate::torrents::recheck,
+        crate::torrents::reannounce,
         crate::events::events,
         crate::metrics::metrics,
         openapi,

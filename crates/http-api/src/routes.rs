@@ -2,18 +2,20 @@
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{DefaultBodyLimit, MatchedPath, Request},
     http::{HeaderValue, StatusCode, header},
     middleware,
-    routing::get,
+    routing::{get, post},
 };
 
 use crate::{
-    events, file, guard, metrics, openapi, page,
+    events, file, guard,
+    limits::TORRENT_BYTES_MAX,
+    metrics, openapi, page,
     problem::{Problem, echo},
     shows,
     state::AppState,
-    video,
+    torrents, video,
 };
 
 /// The label under which a matched route is counted.
@@ -41,6 +43,17 @@ const LABELS: &[(&str, &str)] = &[
     ("/api/v1/video/{video_id}/file", "file"),
     ("/api/v1/video/{video_id}/file/{name}", "file"),
     ("/api/v1/video/{video_id}/{rendition}/{piece}", "segment"),
+    ("/api/v1/torrents", "torrents"),
+    ("/api/v1/torrents/{info_hash}", "torrent"),
+    ("/api/v1/torrents/{info_hash}/files", "torrent_files"),
+    ("/api/v1/torrents/{info_hash}/peers", "torrent_peers"),
+    ("/api/v1/torrents/{info_hash}/trackers", "torrent_trackers"),
+    ("/api/v1/torrents/{info_hash}/pieces", "torrent_pieces"),
+    ("/api/v1/torrents/{info_hash}/metainfo", "torrent_metainfo"),
+    ("/api/v1/torrents/{info_hash}/pause", "torrent_control"),
+    ("/api/v1/torrents/{info_hash}/resume", "torrent_control"),
+    ("/api/v1/torrents/{info_hash}/recheck", "torrent_control"),
+    ("/api/v1/torrents/{info_hash}/reannounce", "torrent_control"),
     ("/api/v1/events", "events"),
     ("/api/v1/openapi.json", "openapi"),
     ("/healthz", "health"),
@@ -64,6 +77,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/video/{video_id}/file", get(file::file))
         .route("/api/v1/video/{video_id}/file/{name}", get(file::named_file))
         .route("/api/v1/video/{video_id}/{rendition}/{piece}", get(video::rendition))
+        .merge(torrent_routes())
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/healthz", get(openapi::healthz))
@@ -75,8 +89,34 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-async fn wrong_method(request: Request) -> Problem {
+/// What can be done with torrents.
+fn torrent_routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/v1/torrents", get(torrents::torrents).post(torrents::add))
+        .route(
+            "/api/v1/torrents/{info_hash}",
+            get(torrents::one).patch(torrents::set).delete(torrents::remove),
+        )
+        .route("/api/v1/torrents/{info_hash}/files", get(torrents::files))
+        .route("/api/v1/torrents/{info_hash}/peers", get(torrents::peers))
+        .route("/api/v1/torrents/{info_hash}/trackers", get(torrents::trackers))
+        .route("/api/v1/torrents/{info_hash}/pieces", get(torrents::pieces))
+        .route("/api/v1/torrents/{info_hash}/metainfo", get(torrents::metainfo))
+        .route("/api/v1/torrents/{info_hash}/pause", post(torrents::pause))
+        .route("/api/v1/torrents/{info_hash}/resume", post(torrents::resume))
+        .route("/api/v1/torrents/{info_hash}/recheck", post(torrents::recheck))
+        .route("/api/v1/torrents/{info_hash}/reannounce", post(torrents::reannounce))
+        .layer(DefaultBodyLimit::max(TORRENT_BYTES_MAX))
+}
+
+async fn wrong_method(matched: Option<MatchedPath>, request: Request) -> Problem {
     let detail = format!("{} is not done at \"{}\"", request.method(), echo(request.uri().path()));
+    let allow = match label(matched.as_ref().map(MatchedPath::as_str)) {
+        "torrents" => "GET,HEAD,POST",
+        "torrent" => "GET,HEAD,PATCH,DELETE",
+        "torrent_control" => "POST",
+        _ => "GET,HEAD",
+    };
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-        .with(header::ALLOW, HeaderValue::from_static("GET,HEAD"))
+        .with(header::ALLOW, HeaderValue::from_static(allow))
 }

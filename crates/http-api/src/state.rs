@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use axum::http::StatusCode;
 use library::{Library, Video, VideoId};
 use media::{Media, Title};
 use tokio::sync::{Semaphore, watch};
@@ -12,6 +13,7 @@ use crate::{
     metrics::Metrics,
     places::Places,
     problem::{Problem, echo},
+    torrents::{TorrentFile, Torrents},
 };
 
 /// Says when the server is going down, so that endless answers end.
@@ -40,7 +42,7 @@ impl Shutdown {
     }
 }
 
-/// Joins the library and media. Clones share everything.
+/// Joins the library, media and torrents. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct AppState(pub(crate) Arc<Inner>);
 
@@ -48,6 +50,7 @@ pub struct AppState(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) media: Media,
     pub(crate) library: Arc<Library>,
+    torrents: Option<Torrents>,
     pub(crate) places: Places,
     pub(crate) hosts: HostPolicy,
     pub(crate) metrics: Arc<Metrics>,
@@ -57,12 +60,19 @@ pub(crate) struct Inner {
 }
 
 impl AppState {
-    /// What is served, and under which names.
+    /// What is served, and under which names; without `torrents`, films of the library only.
     #[must_use]
-    pub fn new(media: Media, library: Arc<Library>, hosts: HostPolicy, shutdown: Shutdown) -> Self {
+    pub fn new(
+        media: Media,
+        library: Arc<Library>,
+        torrents: Option<Torrents>,
+        hosts: HostPolicy,
+        shutdown: Shutdown,
+    ) -> Self {
         Self(Arc::new(Inner {
             media,
             library,
+            torrents,
             places: Places::default(),
             hosts,
             metrics: Arc::default(),
@@ -72,8 +82,17 @@ impl AppState {
         }))
     }
 
+    /// The torrents, where there are any.
+    pub(crate) fn torrents(&self) -> Result<&Torrents, Problem> {
+        self.0.torrents.as_ref().ok_or_else(|| Problem::not_found("this server has no torrents"))
+    }
+
     /// The video of an id that a client sent.
     pub(crate) fn video(&self, id: &str) -> Result<Arc<Video>, Problem> {
+        if TorrentFile::parse(id).is_some() {
+            let detail = format!("{}: a torrent's file is served as it is, at …/file", echo(id));
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "torrent_file", detail));
+        }
         let parsed = VideoId::parse(id)
             .ok_or_else(|| Problem::bad_request(format!("\"{}\" is not a video id", echo(id))))?;
         let catalog = self.0.library.catalog();

@@ -4,11 +4,7 @@
 //! Bodies are bounded, redirects are few and [guarded](super::guard), certificates are checked, nothing is remembered between requests:
 //! no cookies, no cache.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -31,7 +27,6 @@ use super::{
 /// Of the head of an answer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const REDIRECTS_MAX: usize = 5;
-const USER_AGENT: &str = concat!("Headwater/", env!("CARGO_PKG_VERSION"));
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -40,23 +35,11 @@ pub(crate) struct Ask<'a> {
     /// Path and query, where they are not the address' own.
     pub(crate) target: Option<&'a str>,
     pub(crate) purpose: Purpose,
-    /// Only over IPv4, or only over IPv6; behind a proxy whatever it takes.
-    pub(crate) family: Option<Family>,
+    /// Of the host, where they are known: IPv4 or IPv6 only, for a tracker that is told of us over both.
+    pub(crate) addrs: Option<&'a [SocketAddr]>,
     pub(crate) body_bytes_max: usize,
     /// For everything, redirects included.
     pub(crate) wait: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    pub(crate) fn of(ip: IpAddr) -> Self {
-        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
 }
 
 /// A whole answer.
@@ -115,7 +98,7 @@ impl HttpConnection {
         self.sender.ready().await.map_err(io::Error::other)?;
         let mut request = Request::get(target)
             .header(header::HOST, &self.authority)
-            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::USER_AGENT, crate::CLIENT)
             .header(header::ACCEPT, "*/*");
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
@@ -136,13 +119,14 @@ impl HttpConnection {
 }
 
 impl Egress {
-    /// A connection to the server of `url`, if it may be asked for `target`. `from_public`: a public server redirected here.
+    /// A connection to the server of `url`, if it may be asked for `target`. `addrs` are its addresses, where they are known;
+    /// `from_public`: a public server redirected here.
     pub(crate) async fn open_http(
         &self,
         url: &TrackerUrl,
         target: &str,
         purpose: Purpose,
-        family: Option<Family>,
+        addrs: Option<&[SocketAddr]>,
         from_public: bool,
     ) -> io::Result<HttpConnection> {
         if url.scheme() == Scheme::Udp {
@@ -157,10 +141,10 @@ impl Egress {
             }
             self.connect(&way, &to).await?
         } else {
-            let mut addrs = self.lookup(&way, url.host(), url.port()).await?;
-            if let Some(family) = family {
-                addrs.retain(|addr| Family::of(addr.ip()) == family);
-            }
+            let mut addrs = match addrs {
+                Some(addrs) => addrs.to_vec(),
+                None => self.lookup(&way, url.host(), url.port()).await?,
+            };
             let mut refusal = None;
             addrs.retain(|addr| match guard::check(purpose, from_public, addr.ip(), target) {
                 Ok(()) => true,
@@ -211,12 +195,10 @@ impl Egress {
     async fn follow(&self, ask: &Ask<'_>, sent: &mut bool) -> Result<Answer, HttpError> {
         let mut url = ask.url.clone();
         let mut target = ask.target.unwrap_or(url.target()).to_owned();
-        let mut from_public = false;
+        let (mut from_public, mut addrs) = (false, ask.addrs);
         for _ in 0..=REDIRECTS_MAX {
-            let mut connection = self
-                .open_http(&url, &target, ask.purpose, ask.family, from_public)
-                .await
-                .map_err(|error| {
+            let mut connection =
+                self.open_http(&url, &target, ask.purpose, addrs, from_public).await.map_err(|error| {
                     if *sent { HttpError::NoAnswer(error.to_string()) } else { HttpError::Unreachable(error) }
                 })?;
             *sent = true;
@@ -234,6 +216,7 @@ impl Egress {
             }
             from_public |= connection.public;
             next.target().clone_into(&mut target);
+            addrs = None;
             url = next;
         }
         Err(HttpError::NoAnswer(format!("redirected more than {REDIRECTS_MAX} times")))

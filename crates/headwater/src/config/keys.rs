@@ -200,6 +200,13 @@ pub(crate) const KEYS: &[Key] = &[
         help: "serve seeds for this long or until seed_ratio is reached; \"unlimited\" never ends by it.",
     },
     Key {
+        name: "torrent.tracker_goals",
+        form: Form::List(','),
+        env: &["HEADWATER_TRACKER_GOALS"],
+        example: "[]",
+        help: "What trackers ask for, as host, ratio and time (\"tracker.example 1.0 72h\", - for none): removing a torrent before it is warned of.",
+    },
+    Key {
         name: "torrent.ip_filter",
         form: Form::List(':'),
         env: &["HEADWATER_IP_FILTER"],

@@ -19,6 +19,8 @@ pub(crate) use file::template;
 pub(crate) use keys::KEYS;
 pub(crate) use settings::Settings;
 use torrent::TorrentSettings;
+pub(crate) use torrent::{Encryption, Store, parse_ratio};
+pub(crate) use units::{parse_duration, parse_size};
 
 /// A setting as written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,13 @@
 //! `[torrent]`: what the engine is told, understood. Shared by `serve`, `download` and `seed`.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use engine::SeedGoal;
 
 use super::{
     ConfigError,
@@ -53,6 +56,7 @@ pub(crate) struct TorrentSettings {
     pub(crate) download_dir: PathBuf,
     pub(crate) seed_ratio: Option<f64>,
     pub(crate) seed_time: Option<Duration>,
+    pub(crate) tracker_goals: BTreeMap<String, SeedGoal>,
     pub(crate) ip_filter: Vec<PathBuf>,
     pub(crate) dht_bootstrap: Vec<String>,
     pub(crate) fetch_private: bool,
@@ -131,6 +135,7 @@ impl TorrentSettings {
                     limit(text, parse_duration)
                 })?
                 .unwrap_or(Some(Duration::from_secs(72 * 3_600))),
+            tracker_goals: tracker_goals(read)?,
             ip_filter: read.list("torrent.ip_filter").iter().map(|text| read.path(text)).collect(),
             dht_bootstrap: read.list("torrent.dht_bootstrap"),
             fetch_private: read.switch("torrent.fetch_private")?.unwrap_or(false),
@@ -192,6 +197,14 @@ impl TorrentSettings {
                 self.seed_ratio.map_or_else(|| UNLIMITED.to_owned(), |ratio| format!("{ratio}")).into()
             }
             "torrent.seed_time" => self.seed_time.map_or_else(|| UNLIMITED.to_owned(), human_duration).into(),
+            "torrent.tracker_goals" => {
+                let goals = self.tracker_goals.iter().map(|(host, goal)| {
+                    let ratio = goal.ratio.map_or_else(|| "-".to_owned(), |ratio| ratio.to_string());
+                    let time = goal.time.map_or_else(|| "-".to_owned(), human_duration);
+                    format!("{host} {ratio} {time}")
+                });
+                goals.collect::<Vec<_>>().into()
+            }
             "torrent.ip_filter" => {
                 self.ip_filter.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().into()
             }
@@ -209,6 +222,24 @@ impl TorrentSettings {
 )]
 fn limit<T>(text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
     if text.eq_ignore_ascii_case(UNLIMITED) { Some(None) } else { parse(text).map(Some) }
+}
+
+fn tracker_goals(read: &Reader<'_>) -> Result<BTreeMap<String, SeedGoal>, ConfigError> {
+    let wrong = |text: &str| {
+        read.wrong(
+            "torrent.tracker_goals",
+            text,
+            "host, ratio and time, such as \"tracker.example 1.0 72h\" (- is none)",
+        )
+    };
+    let goal = |text: &String| {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let &[host, ratio, time] = words.as_slice() else { return Err(wrong(text)) };
+        let ratio = if ratio == "-" { None } else { Some(parse_ratio(ratio).ok_or_else(|| wrong(text))?) };
+        let time = if time == "-" { None } else { Some(parse_duration(time).ok_or_else(|| wrong(text))?) };
+        Ok((host.to_lowercase(), SeedGoal { ratio, time }))
+    };
+    read.list("torrent.tracker_goals").iter().map(goal).collect()
 }
 
 /// A finite ratio from 0 on.

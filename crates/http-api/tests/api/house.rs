@@ -72,7 +72,7 @@ impl House {
         let media = Media::new(MediaConfig::default()).unwrap();
         let shutdown = Shutdown::default();
         let hosts = HostPolicy::new(["films.lan".to_owned()]);
-        let router = router(AppState::new(media, Arc::clone(&library), hosts, shutdown.clone()));
+        let router = router(AppState::new(media, Arc::clone(&library), None, hosts, shutdown.clone()));
         Self { router, library, shutdown, dir }
     }
 

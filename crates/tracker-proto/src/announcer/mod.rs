@@ -246,6 +246,11 @@ impl Announcer {
         self.trackers.get(tracker.0 as usize).map(|t| &t.url)
     }
 
+    /// The trackers that have answered an announce.
+    pub fn answered(&self) -> impl Iterator<Item = &TrackerUrl> {
+        self.trackers.iter().filter(|t| t.has_answered()).map(|t| &t.url)
+    }
+
     /// The addresses by tier, in the order they are asked: secrets included, for resume data.
     #[must_use]
     pub fn tiers(&self) -> Tiers {

@@ -89,6 +89,10 @@ impl Tracker {
         self.known == Known::Yes && self.failures == 0
     }
 
+    pub(crate) fn has_answered(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// What its next regular announce says.
     pub(crate) fn event(&self, completed: bool) -> Option<Event> {
         match self.known {

@@ -99,6 +99,12 @@ impl Exchange {
         self.connection
     }
 
+    /// Whether the request itself went out, so that the tracker may have heard it.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.asked
+    }
+
     /// What to do now.
     pub fn poll(&mut self, now: Duration) -> Step {
         if let Some(done) = &self.done {

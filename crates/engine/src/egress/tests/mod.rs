@@ -61,7 +61,7 @@ async fn fetch(egress: &Egress, url: &str) -> Result<Answer, HttpError> {
         url: &url,
         target: None,
         purpose: Purpose::Tracker,
-        family: None,
+        addrs: None,
         body_bytes_max: 1000,
         wait: Duration::from_secs(5),
     };
@@ -106,7 +106,7 @@ async fn long_bodies_broken_answers_and_silence_end() {
         url: &url,
         target: None,
         purpose: Purpose::Tracker,
-        family: None,
+        addrs: None,
         body_bytes_max: 1000,
         wait: Duration::from_millis(100),
     };
