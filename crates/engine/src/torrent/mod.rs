@@ -1,35 +1,13 @@
 //! A torrent's handle: what others see of the task that runs it.
 
-mod commands;
-mod ending;
-mod goals;
-pub(crate) mod inbox;
-mod opening;
-mod outputs;
-pub(crate) mod readers;
-pub(crate) mod saved;
-mod select;
-mod summary;
-mod task;
-
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::SystemTime,
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use metainfo::{FileIndex, InfoHash, Magnet, Metainfo, PieceIndex};
-use tokio::sync::{oneshot, watch};
+use metainfo::{FileIndex, InfoHash};
+use tokio::sync::watch;
 
-use self::{
-    inbox::{Answer, Command, Inbox, InboxSender},
-    readers::Readers,
-    saved::Saved,
-};
 use crate::{
-    EngineError, FileInfo, Limits, PeerInfo, Pieces, Priority, Reader, SeedGoal, Select, Snapshot, State,
-    TrackerInfo, peer::PeerContext, session::Core,
+    EngineError, FileInfo, Limits, PeerInfo, Pieces, Priority, Reader, SeedGoal, Snapshot, TrackerInfo,
 };
 
 /// A torrent of a [`Session`](crate::Session). Cheap to clone; dropping it changes nothing.
@@ -38,66 +16,12 @@ pub struct Torrent {
     shared: Arc<Shared>,
 }
 
-/// What handles and the task share.
-pub(crate) struct Shared {
+struct Shared {
     info_hash: InfoHash,
-    inbox: InboxSender,
     snapshot: watch::Receiver<Arc<Snapshot>>,
-    metainfo: OnceLock<Arc<Metainfo>>,
-    priorities: Mutex<Vec<Priority>>,
-    trackers: Mutex<Vec<Vec<String>>>,
-    readers: Arc<Readers>,
-    context: Arc<PeerContext>,
-}
-
-/// How a torrent begins.
-pub(crate) struct Plan {
-    pub(crate) info_hash: InfoHash,
-    pub(crate) name: Option<String>,
-    pub(crate) metainfo: Option<Arc<Metainfo>>,
-    /// What is held of its privacy until the metadata says it.
-    pub(crate) private_until_known: bool,
-    pub(crate) added: SystemTime,
-    pub(crate) saved: Saved,
-    /// Which files are wanted, if that is not what `saved` says.
-    pub(crate) select: Option<Select>,
-    pub(crate) peers: Vec<SocketAddr>,
-    pub(crate) recheck: bool,
-}
-
-impl Shared {
-    pub(crate) fn info_hash(&self) -> InfoHash {
-        self.info_hash
-    }
-
-    pub(crate) fn readers(&self) -> &Arc<Readers> {
-        &self.readers
-    }
 }
 
 impl Torrent {
-    /// Starts a torrent's task.
-    pub(crate) fn spawn(core: &Arc<Core>, plan: Plan, save: bool) -> Self {
-        let (shared, task) = task::Task::new(core, plan);
-        tokio::spawn(task.run(save));
-        Self { shared }
-    }
-
-    pub(crate) fn context(&self) -> Arc<PeerContext> {
-        self.shared.context.clone()
-    }
-
-    pub(crate) async fn tell(&self, command: Command) {
-        // A task that has ended drops the command, and with it the answer's other end.
-        let _ = self.shared.inbox.send(Inbox::Command(Box::new(command))).await;
-    }
-
-    pub(crate) async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, EngineError> {
-        let (answer, answered) = oneshot::channel();
-        self.tell(command(answer)).await;
-        answered.await.map_err(|_| EngineError::Stopped)?
-    }
-
     /// Which it is.
     #[must_use]
     pub fn info_hash(&self) -> InfoHash {
@@ -119,24 +43,13 @@ impl Torrent {
     /// Its `.torrent`, once the metadata is here: of a magnet, made from what the swarm sent.
     #[must_use]
     pub fn metainfo(&self) -> Option<Bytes> {
-        self.shared.metainfo.get().map(|metainfo| metainfo.bytes().clone())
+        None
     }
 
     /// A magnet link that leads to it; of a private torrent with its trackers.
     #[must_use]
     pub fn magnet(&self) -> String {
-        let mut magnet = match self.shared.metainfo.get() {
-            Some(metainfo) => metainfo.magnet(),
-            None => Magnet { name: self.snapshot().name.clone(), ..Magnet::new(self.info_hash()) },
-        };
-        let trackers = self.shared.trackers.lock().unwrap_or_else(PoisonError::into_inner);
-        magnet.trackers = trackers.iter().flatten().cloned().collect();
-        magnet.to_string()
-    }
-
-    fn known(&self) -> Result<&Arc<Metainfo>, EngineError> {
-        let info_hash = self.info_hash();
-        self.shared.metainfo.get().ok_or(EngineError::NoMetadata { info_hash })
+        format!("magnet:?xt=urn:btih:{}", self.shared.info_hash)
     }
 
     /// Its files, once the metadata is here.
@@ -144,29 +57,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`] before that.
     pub fn files(&self) -> Result<Vec<FileInfo>, EngineError> {
-        let metainfo = self.known()?;
-        let have = self.shared.readers.have();
-        let priorities = self.shared.priorities.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let layout = metainfo.info().layout();
-        let files = metainfo.info().files();
-        Ok(files
-            .iter()
-            .map(|(index, file)| {
-                let here = files.pieces(index, &layout).filter(|piece| have.has(PieceIndex(*piece)));
-                let overlap = here.map(|piece| {
-                    let (piece, file) = (layout.range(PieceIndex(piece)), file.range());
-                    piece.end.min(file.end).saturating_sub(piece.start.max(file.start))
-                });
-                FileInfo {
-                    index,
-                    path: files.stored_path(index).unwrap_or_default(),
-                    size: file.length(),
-                    have: overlap.sum(),
-                    priority: priorities.get(index.as_usize()).copied().unwrap_or_default(),
-                    pad: !file.is_stored(),
-                }
-            })
-            .collect())
+        Err(EngineError::NoMetadata { info_hash: self.info_hash() })
     }
 
     /// Its peers.
@@ -174,7 +65,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, EngineError> {
-        self.ask(Command::Peers).await
+        Err(EngineError::Stopped)
     }
 
     /// Its trackers.
@@ -182,7 +73,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn trackers(&self) -> Result<Vec<TrackerInfo>, EngineError> {
-        self.ask(Command::Trackers).await
+        Err(EngineError::Stopped)
     }
 
     /// Its pieces.
@@ -190,7 +81,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`], [`EngineError::Stopped`]
     pub async fn pieces(&self) -> Result<Pieces, EngineError> {
-        self.ask(Command::Pieces).await
+        Err(EngineError::Stopped)
     }
 
     /// Stops it until [`resume`](Self::resume): connections are closed, trackers are told.
@@ -198,7 +89,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn pause(&self) -> Result<(), EngineError> {
-        self.ask(Command::Pause).await
+        Err(EngineError::Stopped)
     }
 
     /// Starts it again, after a pause, an error or its seeding goal.
@@ -206,7 +97,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn resume(&self) -> Result<(), EngineError> {
-        self.ask(Command::Resume).await
+        Err(EngineError::Stopped)
     }
 
     /// Hashes what is on disk; returns at once, the snapshot tells how far it is.
@@ -214,7 +105,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`], [`EngineError::Stopped`]
     pub async fn recheck(&self) -> Result<(), EngineError> {
-        self.ask(Command::Recheck).await
+        Err(EngineError::Stopped)
     }
 
     /// Asks the trackers now, within their minimum interval.
@@ -222,7 +113,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn reannounce(&self) -> Result<(), EngineError> {
-        self.ask(Command::Reannounce).await
+        Err(EngineError::Stopped)
     }
 
     /// Sets how much files are wanted; those not named stay as they are.
@@ -230,7 +121,8 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`], [`EngineError::UnknownFile`], [`EngineError::Stopped`]
     pub async fn set_files(&self, files: Vec<(FileIndex, Priority)>) -> Result<(), EngineError> {
-        self.ask(|answer| Command::SetFiles(files, answer)).await
+        let _ = files;
+        Err(EngineError::Stopped)
     }
 
     /// Sets its own rates.
@@ -238,7 +130,8 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn set_limits(&self, limits: Limits) -> Result<(), EngineError> {
-        self.ask(|answer| Command::SetLimits(limits, answer)).await
+        let _ = limits;
+        Err(EngineError::Stopped)
     }
 
     /// Sets how long it seeds; `None` is the session's goal.
@@ -246,7 +139,8 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn set_seed_goal(&self, goal: Option<SeedGoal>) -> Result<(), EngineError> {
-        self.ask(|answer| Command::SetSeedGoal(goal, answer)).await
+        let _ = goal;
+        Err(EngineError::Stopped)
     }
 
     /// In order rather than rarest first.
@@ -254,27 +148,17 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn set_sequential(&self, sequential: bool) -> Result<(), EngineError> {
-        self.ask(|answer| Command::SetSequential(sequential, answer)).await
+        let _ = sequential;
+        Err(EngineError::Stopped)
     }
 
     /// Peers to try.
     ///
     /// # Errors
     /// [`EngineError::Stopped`]
-    pub async fn add_peers(&self, peers: Vec<SocketAddr>) -> Result<(), EngineError> {
-        self.ask(|answer| Command::AddPeers(peers, answer)).await
-    }
-
-    /// Waits until `done` says something of a snapshot; an error of the torrent ends the wait.
-    async fn wait_until(&self, done: impl Fn(&Snapshot) -> bool) -> Result<(), EngineError> {
-        let mut snapshots = self.shared.snapshot.clone();
-        let reached = snapshots.wait_for(|snapshot| done(snapshot) || snapshot.state == State::Failed).await;
-        let snapshot = reached.map_err(|_| EngineError::Stopped)?;
-        if done(&snapshot) {
-            return Ok(());
-        }
-        let reason = snapshot.reason.clone().unwrap_or_default();
-        Err(EngineError::Failed { info_hash: self.info_hash(), reason })
+    pub async fn add_peers(&self, peers: Vec<std::net::SocketAddr>) -> Result<(), EngineError> {
+        let _ = peers;
+        Err(EngineError::Stopped)
     }
 
     /// Waits until the metadata is here.
@@ -285,7 +169,7 @@ impl Torrent {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn wait_metadata(&self) -> Result<(), EngineError> {
-        self.wait_until(|snapshot| snapshot.size.is_some()).await
+        Err(EngineError::Stopped)
     }
 
     /// Waits until everything wanted is here.
@@ -296,18 +180,15 @@ impl Torrent {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn wait_finished(&self) -> Result<(), EngineError> {
-        self.wait_until(|snapshot| matches!(snapshot.state, State::Seeding | State::Finished)).await
+        Err(EngineError::Stopped)
     }
 
     /// A reader of one file, at its beginning; any number may be open, each with its own position.
     ///
     /// # Errors
-    /// [`EngineError::NoMetadata`], [`EngineError::UnknownFile`]
+    /// [`EngineError::NoMetadata`], [`EngineError::UnknownFile`], [`EngineError::Stopped`]
     pub fn reader(&self, file: FileIndex) -> Result<Reader, EngineError> {
-        let info = self.known()?.info();
-        let unknown =
-            || EngineError::UnknownFile { info_hash: self.info_hash(), file, files: info.files().len() };
-        let bytes = info.files().get(file).filter(|file| file.is_stored()).ok_or_else(unknown)?.range();
-        Ok(Reader::new(self.shared.readers.clone(), info.layout(), file, bytes))
+        let _ = file;
+        Err(EngineError::NoMetadata { info_hash: self.info_hash() })
     }
 }

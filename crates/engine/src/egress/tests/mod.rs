@@ -2,7 +2,6 @@
 
 mod namespaces;
 mod proxy;
-mod world;
 
 use std::time::Duration;
 
