@@ -9,3 +9,4 @@ pub mod fixtures;
 pub mod oracle;
 pub mod playlist;
 pub mod server;
+pub mod swarm;
