@@ -11,16 +11,25 @@
 #![warn(missing_docs)]
 
 mod config;
-#[expect(dead_code, reason = "the session is wired to it next")]
+mod discovery;
+#[expect(dead_code, reason = "trackers, DHT and uTP are wired to it next")]
 mod egress;
 mod error;
 mod event;
+mod filter;
+mod peer;
+mod random;
+mod rate;
 mod reader;
 mod session;
 mod snapshot;
 mod torrent;
-#[expect(dead_code, reason = "torrents are wired to it next")]
 mod trackers;
+mod utp;
+mod webseed;
+
+/// What we call ourselves to peers, trackers and web seeds.
+pub(crate) const CLIENT: &str = concat!("Headwater/", env!("CARGO_PKG_VERSION"));
 
 pub use config::{Add, Config, Encryption, Limits, SeedGoal, Select, Source, StorageKind};
 pub use error::EngineError;

@@ -1,15 +1,64 @@
 //! A file of a torrent as a byte source: reads wait until their pieces are here and verified.
 
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
 use byte_source::{ByteRange, ByteSource, ReadFuture, ReadHint, SourceError};
-use metainfo::FileIndex;
+use bytes::Bytes;
+use metainfo::{FileIndex, PieceLayout};
+use storage::StorageError;
+use swarm::ReaderAt;
+
+use crate::torrent::readers::{Demand, Readers};
+
+/// Stretches that one reader is known to want at a time. Past it the oldest hint is forgotten.
+const WINDOWS_MAX: usize = 16;
+
+/// How often, and after what time, a read is tried again whose pieces are known to be here and on their way out of memory.
+const RETRIES_MAX: u32 = 100;
+const RETRY_AFTER: Duration = Duration::from_millis(10);
 
 /// Reads one file of a torrent. Each reader states its own demand; dropping it withdraws the demand at once.
+///
+/// A read that has to wait is fetched before everything else. What is read in order, or [hinted](ByteSource::hint), keeps a
+/// window of what follows.
 pub struct Reader {
+    readers: Arc<Readers>,
+    layout: PieceLayout,
     file: FileIndex,
-    length: u64,
+    /// The file within the torrent.
+    bytes: Range<u64>,
+    /// Bytes a second; 0 is not known.
+    rate: AtomicU64,
+    windows: Mutex<Vec<Window>>,
+}
+
+/// A stretch that is wanted, from where it was read to.
+struct Window {
+    demand: Demand,
+    /// Where it ends, in bytes of the torrent; what reads ask for may go further.
+    end: u64,
+    /// Reads that wait in it.
+    reads: usize,
+    id: u64,
 }
 
 impl Reader {
+    pub(crate) fn new(
+        readers: Arc<Readers>,
+        layout: PieceLayout,
+        file: FileIndex,
+        bytes: Range<u64>,
+    ) -> Self {
+        Self { readers, layout, file, bytes, rate: AtomicU64::new(0), windows: Mutex::new(Vec::new()) }
+    }
+
     /// Which file it reads.
     #[must_use]
     pub fn file(&self) -> FileIndex {
@@ -19,22 +68,204 @@ impl Reader {
     /// States how fast the bytes are consumed, in bytes a second: the media's bit rate. Decides how far ahead of the
     /// position pieces are fetched before all others.
     pub fn set_rate(&self, bytes_per_second: u64) {
-        let _ = bytes_per_second;
+        self.rate.store(bytes_per_second, Ordering::Relaxed);
+    }
+
+    fn rate(&self) -> Option<u64> {
+        Some(self.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
+    }
+
+    fn windows(&self) -> MutexGuard<'_, Vec<Window>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The range in bytes of the torrent.
+    fn absolute(&self, range: ByteRange) -> Result<Range<u64>, SourceError> {
+        let length = self.len();
+        if range.end() > length || range.start() > range.end() {
+            return Err(SourceError::OutOfBounds { range, len: length });
+        }
+        Ok(self.bytes.start + range.start()..self.bytes.start + range.end())
+    }
+
+    /// States that `wanted` is wanted now: in the window it continues, else in one that is idle, else in a new one.
+    fn begin(&self, wanted: &Range<u64>) -> Reading<'_> {
+        let rate = self.rate();
+        let mut windows = self.windows();
+        let continues = windows.iter().position(|window| {
+            window.reads == 0 && (window.demand.at().wanted.start..=window.end).contains(&wanted.start)
+        });
+        let idle =
+            || windows.iter().position(|window| window.reads == 0 && window.demand.at().wanted.is_empty());
+        let id = match continues.or_else(idle) {
+            Some(index) => {
+                let window = &mut windows[index];
+                let continued = continues.is_some();
+                window.end = if continued { window.end.max(wanted.end) } else { wanted.end };
+                window.reads += 1;
+                window.demand.set(wanted.start..window.end, rate);
+                window.id
+            }
+            None => self.open(&mut windows, wanted.clone(), 1),
+        };
+        Reading { reader: self, id, done: None }
+    }
+
+    fn open(&self, windows: &mut Vec<Window>, wanted: Range<u64>, reads: usize) -> u64 {
+        if windows.len() >= WINDOWS_MAX
+            && let Some(oldest) = windows.iter().position(|window| window.reads == 0)
+        {
+            windows.remove(oldest);
+        }
+        let id = windows.iter().map(|window| window.id).max().unwrap_or(0) + 1;
+        let end = wanted.end;
+        let at = ReaderAt { file: self.bytes.clone(), wanted, bytes_per_s: self.rate() };
+        windows.push(Window { demand: self.readers.demand(at), end, reads, id });
+        id
+    }
+
+    /// A read went through without waiting: the window that it continues moves on.
+    fn passed(&self, read: &Range<u64>) {
+        if self.readers.is_complete() {
+            return;
+        }
+        let rate = self.rate();
+        let mut windows = self.windows();
+        if let Some(window) = windows.iter_mut().find(|window| {
+            window.reads == 0 && (window.demand.at().wanted.start..=window.end).contains(&read.start)
+        }) {
+            window.end = window.end.max(read.end);
+            window.demand.set(read.end..window.end, rate);
+        } else if windows.is_empty() {
+            self.open(&mut windows, read.end..read.end, 0);
+        }
+    }
+
+    async fn read(&self, range: ByteRange) -> Result<Bytes, SourceError> {
+        let wanted = self.absolute(range)?;
+        if wanted.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let pieces = self.layout.pieces_of(wanted.clone());
+        let (mut reading, mut retries) = (None, 0);
+        loop {
+            if !self.readers.has_all(pieces.clone()) {
+                reading.get_or_insert_with(|| self.begin(&wanted));
+                let unavailable =
+                    |reason: Arc<str>| SourceError::Unavailable { range, detail: reason.to_string() };
+                self.readers.wait(pieces.clone()).await.map_err(unavailable)?;
+            }
+            let Some(store) = self.readers.store() else {
+                return Err(SourceError::Unavailable { range, detail: "the torrent is not running".into() });
+            };
+            let read = match store.try_read_range(wanted.clone()) {
+                Some(bytes) => Ok(bytes),
+                None => store.read_range(wanted.clone()).await,
+            };
+            match read {
+                Ok(bytes) => {
+                    match reading {
+                        Some(mut reading) => reading.done = Some(wanted.end),
+                        None => self.passed(&wanted),
+                    }
+                    return Ok(bytes);
+                }
+                // Evicted between the two looks, and marked so before: the next round waits for it.
+                Err(StorageError::NotVerified { .. }) if !self.readers.has_all(pieces.clone()) => {}
+                Err(StorageError::NotVerified { .. }) if retries < RETRIES_MAX => {
+                    retries += 1;
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                Err(error @ StorageError::Changed { .. }) => {
+                    return Err(SourceError::Changed { range, detail: error.to_string() });
+                }
+                Err(error) => return Err(SourceError::Io { range, detail: error.to_string() }),
+            }
+        }
+    }
+}
+
+/// A read that waits in a window; when it ends the window moves past it, or stays where it is.
+struct Reading<'a> {
+    reader: &'a Reader,
+    id: u64,
+    /// Where it got to.
+    done: Option<u64>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let rate = self.reader.rate();
+        let mut windows = self.reader.windows();
+        let Some(index) = windows.iter().position(|window| window.id == self.id) else { return };
+        let window = &mut windows[index];
+        window.reads -= 1;
+        match self.done {
+            Some(end) => window.demand.set(end..window.end.max(end), rate),
+            // Given up: nobody waits for these bytes.
+            None => {
+                windows.remove(index);
+            }
+        }
     }
 }
 
 impl ByteSource for Reader {
     fn len(&self) -> u64 {
-        self.length
+        self.bytes.end - self.bytes.start
     }
 
     fn read_at(&self, range: ByteRange) -> ReadFuture<'_> {
-        Box::pin(async move {
-            Err(SourceError::Unavailable { range, detail: "the torrent is not running".into() })
-        })
+        Box::pin(self.read(range))
     }
 
+    fn try_read_at(&self, range: ByteRange) -> Option<Result<Bytes, SourceError>> {
+        let wanted = match self.absolute(range) {
+            Ok(wanted) => wanted,
+            Err(error) => return Some(Err(error)),
+        };
+        if wanted.is_empty() {
+            return Some(Ok(Bytes::new()));
+        }
+        if !self.readers.has_all(self.layout.pieces_of(wanted.clone())) {
+            return None;
+        }
+        let bytes = self.readers.store()?.try_read_range(wanted.clone())?;
+        self.passed(&wanted);
+        Some(Ok(bytes))
+    }
+
+    /// Opens a window: what it holds is fetched in order before all else but reads that wait. It ends once it was read, when
+    /// the reader is dropped, or when sixteen newer ones are open.
     fn hint(&self, hint: ReadHint) {
-        let _ = hint;
+        let cut = ByteRange::new(hint.range.start().min(self.len()), hint.range.end().min(self.len()));
+        let Ok(wanted) = self.absolute(cut) else { return };
+        if wanted.is_empty() || self.readers.has_all(self.layout.pieces_of(wanted.clone())) {
+            return;
+        }
+        let rate = self.rate();
+        let readers = &self.readers;
+        let layout = self.layout;
+        let mut windows = self.windows();
+        // Windows whose bytes have come meanwhile have done their work.
+        windows.retain(|window| {
+            let wanted = &window.demand.at().wanted;
+            window.reads > 0 || (!wanted.is_empty() && !readers.has_all(layout.pieces_of(wanted.clone())))
+        });
+        let known = windows.iter_mut().find(|window| {
+            let at = &window.demand.at().wanted;
+            at.start <= wanted.start && wanted.start <= window.end
+        });
+        match known {
+            Some(window) if window.end >= wanted.end => {}
+            Some(window) => {
+                window.end = wanted.end;
+                let start = window.demand.at().wanted.start;
+                window.demand.set(start..wanted.end, rate);
+            }
+            None => {
+                self.open(&mut windows, wanted, 0);
+            }
+        }
     }
 }

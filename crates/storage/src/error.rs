@@ -68,6 +68,9 @@ pub enum StorageError {
     /// The torrent, or the whole storage, was closed meanwhile.
     #[error("the torrent was closed")]
     Closed,
+    /// A second check of the same torrent was asked for.
+    #[error("this torrent is being checked already")]
+    Checking,
     /// A check of the data was called off.
     #[error("the check was cancelled")]
     Cancelled,

@@ -8,18 +8,36 @@
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
-#![expect(dead_code, reason = "the threads behind these signatures come next")]
 
+mod assembly;
+mod beneath;
+mod buffers;
+mod check;
 mod contents;
 mod error;
 mod event;
+mod files;
+mod hash;
+mod keeper;
+mod map;
+mod memory;
 mod pending;
+mod pool;
+mod queue;
+mod raw;
+mod reader;
+mod relocate;
+mod resume;
 mod storage;
 mod store;
+mod threads;
+mod torrent;
+mod writer;
 
 pub use contents::{Contents, FileEntry};
 pub use error::StorageError;
 pub use event::{Event, Sink};
+pub use hash::{HashFile, hash_files};
 pub use pending::{Pending, Room};
 pub use storage::{Options, Place, Storage, Unfinished};
 pub use store::{Check, PartialPiece, Store};

@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use metainfo::InfoHash;
 
-use crate::{Contents, Pending, Room, Sink, StorageError, Store, pending::InFlight};
+use crate::{
+    Contents, Pending, Room, Sink, StorageError, Store, keeper::KeeperJob, pending::promise,
+    relocate::resume_path, threads::Threads,
+};
 
 /// How a [`Storage`] is set up.
 #[derive(Clone, Debug)]
@@ -52,10 +55,23 @@ pub enum Place {
     },
 }
 
-/// The storage that a session's torrents share. Cheap to clone; its threads end with [`stop`](Self::stop) or the last clone.
+/// The storage that a session's torrents share. Cheap to clone; its threads end with [`stop`](Self::stop), or once its last
+/// clone is dropped and what was queued is written.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    in_flight: Arc<InFlight>,
+    owner: Arc<Owner>,
+}
+
+/// Ends the threads, which hold the rest themselves.
+#[derive(Debug)]
+struct Owner {
+    threads: Arc<Threads>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.threads.stop();
+    }
 }
 
 impl Storage {
@@ -64,25 +80,27 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Io`] when the state directory cannot be made or no thread started.
     pub fn start(options: Options) -> Result<Self, StorageError> {
-        Ok(Self { in_flight: Arc::new(InFlight::new(options.bytes_in_flight_max)) })
+        Ok(Self { owner: Arc::new(Owner { threads: Threads::start(options)? }) })
     }
 
     /// Opens a torrent: reads its resume data, looks at its files, trusts what has not changed since. Nothing is made on
     /// disk yet. Blocks for a few system calls per file: not for a runtime's own threads.
     ///
     /// Pieces in files that were changed, or that no resume data speaks of, are [`doubtful`](Store::doubtful): let
-    /// [`Store::check`] look at them before fetching any.
+    /// [`Store::check`] look at them before fetching any. If a file is gone that verified pieces were in, the torrent opens
+    /// as [failed](Store::failure): fetching it all again is for the user to decide, by a check of all.
     ///
     /// # Errors
-    /// [`StorageError::InTheWay`] when something that cannot be the torrent's has a file's name; those of the system.
+    /// [`StorageError::InTheWay`] when something that cannot be the torrent's has a file's name, or the torrent is open
+    /// already; those of the system.
     pub fn open(&self, contents: Contents, place: Place, sink: Sink) -> Result<Store, StorageError> {
-        Store::open(contents, place, sink)
+        Store::open(&self.owner.threads, contents, place, sink)
     }
 
     /// Whether fewer bytes are in flight than the bound. Cheap.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.in_flight.has_room()
+        self.owner.threads.in_flight.has_room()
     }
 
     /// Waits until [`has_room`](Self::has_room). Await it before reading a socket: [`Store::write`] itself takes whatever
@@ -91,25 +109,34 @@ impl Storage {
     /// # Cancel safety
     /// Nothing is held; it can be dropped and asked again.
     pub fn room(&self) -> Room {
-        Room { in_flight: self.in_flight.clone() }
+        Room { in_flight: self.owner.threads.in_flight.clone() }
     }
 
     /// Bytes written by callers and not yet on disk.
     #[must_use]
     pub fn bytes_in_flight(&self) -> u64 {
-        self.in_flight.bytes()
+        self.owner.threads.in_flight.bytes()
     }
 
     /// Drops the resume data of a torrent that is not open.
     ///
     /// # Errors
     /// Those of the system; that there is none is no error.
-    pub fn forget(&self, _info_hash: InfoHash) -> Result<(), StorageError> {
-        Ok(())
+    pub fn forget(&self, info_hash: InfoHash) -> Result<(), StorageError> {
+        let Some(folder) = &self.owner.threads.state_directory else { return Ok(()) };
+        let path = resume_path(folder, info_hash);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StorageError::from_io(path, 0, "removing", &error))
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Writes what is queued, saves every torrent's resume data, ends the threads.
+    /// Writes what is queued, saves every torrent's resume data, closes them, ends the threads.
     pub fn stop(&self) -> Pending<()> {
-        Pending::ready(Ok(()))
+        let (promise, pending) = promise();
+        self.owner.threads.keeper.push([KeeperJob::Stop(promise)]);
+        pending
     }
 }

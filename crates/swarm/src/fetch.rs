@@ -9,7 +9,7 @@ use piece_picker::{Contribution, Priority, Received};
 
 use crate::{
     Output, PeerKey, ReaderAt, ReaderKey, WriteBlock,
-    torrent::{Phase, Torrent},
+    torrent::{Phase, REWATCH, Torrent},
 };
 
 /// Bytes that a peer may send without having been asked, before it is dropped. Some is normal: cancels cross blocks.
@@ -294,6 +294,7 @@ impl Torrent {
 
     pub(crate) fn reader_closed(&mut self, now: Duration, key: ReaderKey) {
         if self.readers.closed(key) {
+            self.watched_until = now + REWATCH;
             if let Some(content) = &mut self.content {
                 content.picker.reader_closed(key, now);
             }

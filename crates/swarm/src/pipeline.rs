@@ -12,9 +12,9 @@ use metainfo::BLOCK_LENGTH;
 use crate::rate::{Meter, bytes_in};
 
 /// Beyond the round trip, while somebody watches.
-const WATCHED_QUEUE: Duration = Duration::from_millis(180);
+const WATCHED_QUEUE: Duration = Duration::from_millis(40);
 /// Beyond the round trip, when nobody does.
-const BULK_QUEUE: Duration = Duration::from_millis(2_000);
+const BULK_QUEUE: Duration = Duration::from_millis(500);
 /// Requests to a peer whose rate is unknown, while somebody watches.
 const WATCHED_START: usize = 4;
 /// Requests to a peer whose rate is unknown, when nobody does.
@@ -219,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn watched_the_queue_is_a_fifth_of_a_second_beyond_the_round_trip() {
+    fn watched_the_queue_is_a_twentieth_of_a_second_beyond_the_round_trip() {
         for (rate, delay) in [(1 << 20, MS), (1 << 20, 100 * MS), (20 << 20, 20 * MS), (100_000, 50 * MS)] {
             let (_, in_flight, per_block) = run(rate, delay, true, 8);
             let time = per_block * u32::try_from(in_flight).unwrap();
             assert!(time >= delay, "{rate} {delay:?} {time:?}");
-            assert!(time <= delay + 300 * MS + per_block * 2, "{rate} {delay:?} {time:?}");
+            assert!(time <= delay + 100 * MS + per_block * 2, "{rate} {delay:?} {time:?}");
         }
     }
 
@@ -238,7 +238,7 @@ mod tests {
     fn watching_begins_and_the_target_shrinks_at_once() {
         let (pipeline, _, _) = run(4 << 20, 20 * MS, false, 4);
         let now = Duration::from_secs(4);
-        assert!(pipeline.target(now, false) > 400);
+        assert!(pipeline.target(now, false) > 100);
         assert!(pipeline.target(now, true) < 64, "{}", pipeline.target(now, true));
     }
 }

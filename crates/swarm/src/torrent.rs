@@ -32,6 +32,10 @@ use crate::{
 /// Over how long the torrent's rates are measured.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
+/// Pipelines stay short for so long after a reader closed: a player that seeks closes one request and opens the next, and
+/// what was asked for in between would have to come first.
+pub(crate) const REWATCH: Duration = Duration::from_secs(5);
+
 /// What the torrent knows once its info dictionary is there.
 #[derive(Debug)]
 pub(crate) struct Content {
@@ -76,6 +80,8 @@ pub struct Torrent {
     pub(crate) fetch: Fetch,
     pub(crate) exchange: Option<Exchange>,
     pub(crate) readers: Readers,
+    /// The last reader closed so recently that another one is likely: see [`REWATCH`].
+    pub(crate) watched_until: Duration,
     pub(crate) blame: Blame,
     /// Suspect pieces that are fetched before others, and how much they were wanted before.
     pub(crate) hurried: BTreeMap<PieceIndex, Priority>,
@@ -128,6 +134,7 @@ impl Torrent {
             fetch: Fetch::new(config.info_hash),
             exchange: Exchange::for_torrent(&config),
             readers: Readers::default(),
+            watched_until: Duration::ZERO,
             blame: Blame::new(rng.next()),
             hurried: BTreeMap::new(),
             departed: BTreeMap::new(),
@@ -384,7 +391,8 @@ impl Torrent {
 
     /// Whether somebody watches: pipelines are short.
     pub(crate) fn is_watched(&self) -> bool {
-        !self.readers.is_empty() && self.content.as_ref().is_some_and(|content| content.picker.watched())
+        let now_or_just = !self.readers.is_empty() || self.now < self.watched_until;
+        now_or_just && self.content.is_some()
     }
 
     pub(crate) fn add_candidates(&mut self, source: Source, addrs: &[SocketAddr]) {

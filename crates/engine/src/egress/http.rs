@@ -27,7 +27,6 @@ use super::{
 /// Of the head of an answer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const REDIRECTS_MAX: usize = 5;
-const USER_AGENT: &str = concat!("Headwater/", env!("CARGO_PKG_VERSION"));
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -99,7 +98,7 @@ impl HttpConnection {
         self.sender.ready().await.map_err(io::Error::other)?;
         let mut request = Request::get(target)
             .header(header::HOST, &self.authority)
-            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::USER_AGENT, crate::CLIENT)
             .header(header::ACCEPT, "*/*");
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);

@@ -1,11 +1,20 @@
 //! The session: every torrent, one listener, one way out.
 
-use std::sync::Arc;
+mod adding;
+mod core;
+mod listener;
+mod registry;
+
+use std::{sync::Arc, time::Duration};
 
 use metainfo::InfoHash;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
-use crate::{Add, Config, EngineError, Event, Limits, SessionStats, Torrent};
+pub(crate) use self::core::Core;
+use crate::{
+    Add, Config, EngineError, Event, Limits, SessionStats, Torrent,
+    torrent::{inbox::Command, saved::Saved},
+};
 
 /// What happens to a removed torrent's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +25,13 @@ pub enum Data {
     Remove,
 }
 
-/// How many events a slow listener may be behind before it loses the oldest.
-const EVENTS_MAX: usize = 1024;
+/// How long [`Session::stop`] waits for trackers to hear that we leave, and for files to be written.
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Every torrent of this process. Cheap to clone; [`stop`](Self::stop) ends it, dropping does not.
 #[derive(Clone)]
 pub struct Session {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    events: broadcast::Sender<Event>,
+    core: Arc<Core>,
 }
 
 impl Session {
@@ -36,10 +41,24 @@ impl Session {
     /// [`EngineError::Config`] when a setting cannot be carried out, [`EngineError::Io`] when the port or a directory
     /// cannot be opened.
     pub async fn start(config: Config) -> Result<Self, EngineError> {
-        for dir in [&config.download_dir, &config.state_dir] {
-            std::fs::create_dir_all(dir).map_err(|error| EngineError::io(dir.display(), error))?;
+        let restore = config.restore;
+        let core = Core::start(config).await?;
+        listener::start(&core)?;
+        let session = Self { core };
+        if restore {
+            session.restore().await;
         }
-        Ok(Self { inner: Arc::new(Inner { events: broadcast::channel(EVENTS_MAX).0 }) })
+        Ok(session)
+    }
+
+    async fn restore(&self) {
+        let directory = self.core.config.state_dir.clone();
+        let all = tokio::task::spawn_blocking(move || Saved::all(&directory)).await.unwrap_or_default();
+        for (info_hash, saved) in all {
+            if let Err(error) = adding::restore(&self.core, info_hash, saved).await {
+                tracing::warn!(%info_hash, %error, "torrent not taken up again");
+            }
+        }
     }
 
     /// Adds a torrent, or finds the one that is already here; whether it is new. One that is here learns the peers and,
@@ -48,21 +67,19 @@ impl Session {
     /// # Errors
     /// [`EngineError::Source`] when it is no torrent, [`EngineError::Stopped`] after [`stop`](Self::stop).
     pub async fn add(&self, add: Add) -> Result<(Torrent, bool), EngineError> {
-        let _ = add;
-        Err(EngineError::Stopped)
+        adding::add(&self.core, add).await
     }
 
     /// Every torrent, in the order they were added.
     #[must_use]
     pub fn torrents(&self) -> Vec<Torrent> {
-        Vec::new()
+        self.core.torrents.all()
     }
 
     /// The torrent of this hash.
     #[must_use]
     pub fn get(&self, info_hash: InfoHash) -> Option<Torrent> {
-        let _ = info_hash;
-        None
+        self.core.torrents.get(info_hash)
     }
 
     /// Stops a torrent, tells its trackers and forgets it. What it still owes is in its snapshot: asking first is the
@@ -71,39 +88,57 @@ impl Session {
     /// # Errors
     /// [`EngineError::UnknownTorrent`], or [`EngineError::Io`] when its files could not be deleted.
     pub async fn remove(&self, info_hash: InfoHash, data: Data) -> Result<(), EngineError> {
-        let _ = data;
-        Err(EngineError::UnknownTorrent { info_hash })
+        let torrent =
+            self.core.torrents.remove(info_hash).ok_or(EngineError::UnknownTorrent { info_hash })?;
+        let removed =
+            torrent.ask(|done| Command::Stop { remove: data == Data::Remove, forget: true, done }).await;
+        self.core.tell(Event::Removed { info_hash });
+        match removed {
+            Err(EngineError::Stopped) => Ok(()),
+            other => other,
+        }
     }
 
     /// What happens from now on. A listener that is slow misses the oldest and is told how many.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.inner.events.subscribe()
+        self.core.events.subscribe()
     }
 
     /// The session at this moment.
     #[must_use]
     pub fn stats(&self) -> SessionStats {
-        SessionStats {
-            torrents: 0,
-            peers: 0,
-            download_rate: 0,
-            upload_rate: 0,
-            downloaded: 0,
-            uploaded: 0,
-            listen_port: None,
-            dht_nodes: 0,
-            blocked: None,
-            limits: Limits::default(),
-        }
+        self.core.stats()
     }
 
     /// Sets the rates over all torrents, at once.
     pub fn set_limits(&self, limits: Limits) {
-        let _ = limits;
+        self.core.down.set(limits.download);
+        self.core.up.set(limits.upload);
     }
 
     /// Stops every torrent: trackers are told, resume data is written, connections are closed. Takes at most a few
     /// seconds, whatever trackers do. Every handle answers [`EngineError::Stopped`] from then on.
-    pub async fn stop(&self) {}
+    pub async fn stop(&self) {
+        self.core.stopping.send_replace(true);
+        let torrents = self.core.torrents.close();
+        let all = async {
+            let mut ending = Vec::with_capacity(torrents.len());
+            for torrent in &torrents {
+                let (done, answer) = oneshot::channel();
+                torrent.tell(Command::Stop { remove: false, forget: false, done }).await;
+                ending.push(answer);
+            }
+            for answer in ending {
+                let _ = answer.await;
+            }
+            self.core.discovery.stop().await;
+            if let Err(error) = self.core.storage.stop().await {
+                tracing::warn!(%error, "storage did not end well");
+            }
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, all).await.is_err() {
+            tracing::warn!("torrents did not end within {} s", STOP_TIMEOUT.as_secs());
+        }
+    }
 }

@@ -1,13 +1,35 @@
 //! A torrent's handle: what others see of the task that runs it.
 
-use std::sync::Arc;
+mod commands;
+mod ending;
+mod goals;
+pub(crate) mod inbox;
+mod opening;
+mod outputs;
+pub(crate) mod readers;
+pub(crate) mod saved;
+mod select;
+mod summary;
+mod task;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
-use metainfo::{FileIndex, InfoHash};
-use tokio::sync::watch;
+use metainfo::{FileIndex, InfoHash, Magnet, Metainfo, PieceIndex};
+use tokio::sync::{oneshot, watch};
 
+use self::{
+    inbox::{Answer, Command, Inbox, InboxSender},
+    readers::Readers,
+    saved::Saved,
+};
 use crate::{
-    EngineError, FileInfo, Limits, PeerInfo, Pieces, Priority, Reader, SeedGoal, Snapshot, TrackerInfo,
+    EngineError, FileInfo, Limits, PeerInfo, Pieces, Priority, Reader, SeedGoal, Select, Snapshot, State,
+    TrackerInfo, peer::PeerContext, session::Core,
 };
 
 /// A torrent of a [`Session`](crate::Session). Cheap to clone; dropping it changes nothing.
@@ -16,12 +38,66 @@ pub struct Torrent {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+/// What handles and the task share.
+pub(crate) struct Shared {
     info_hash: InfoHash,
+    inbox: InboxSender,
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    metainfo: OnceLock<Arc<Metainfo>>,
+    priorities: Mutex<Vec<Priority>>,
+    trackers: Mutex<Vec<Vec<String>>>,
+    readers: Arc<Readers>,
+    context: Arc<PeerContext>,
+}
+
+/// How a torrent begins.
+pub(crate) struct Plan {
+    pub(crate) info_hash: InfoHash,
+    pub(crate) name: Option<String>,
+    pub(crate) metainfo: Option<Arc<Metainfo>>,
+    /// What is held of its privacy until the metadata says it.
+    pub(crate) private_until_known: bool,
+    pub(crate) added: SystemTime,
+    pub(crate) saved: Saved,
+    /// Which files are wanted, if that is not what `saved` says.
+    pub(crate) select: Option<Select>,
+    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) recheck: bool,
+}
+
+impl Shared {
+    pub(crate) fn info_hash(&self) -> InfoHash {
+        self.info_hash
+    }
+
+    pub(crate) fn readers(&self) -> &Arc<Readers> {
+        &self.readers
+    }
 }
 
 impl Torrent {
+    /// Starts a torrent's task.
+    pub(crate) fn spawn(core: &Arc<Core>, plan: Plan, save: bool) -> Self {
+        let (shared, task) = task::Task::new(core, plan);
+        tokio::spawn(task.run(save));
+        Self { shared }
+    }
+
+    pub(crate) fn context(&self) -> Arc<PeerContext> {
+        self.shared.context.clone()
+    }
+
+    pub(crate) async fn tell(&self, command: Command) {
+        // A task that has ended drops the command, and with it the answer's other end.
+        let _ = self.shared.inbox.send(Inbox::Command(Box::new(command))).await;
+    }
+
+    pub(crate) async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, EngineError> {
+        let (answer, answered) = oneshot::channel();
+        self.tell(command(answer)).await;
+        answered.await.map_err(|_| EngineError::Stopped)?
+    }
+
     /// Which it is.
     #[must_use]
     pub fn info_hash(&self) -> InfoHash {
@@ -43,13 +119,24 @@ impl Torrent {
     /// Its `.torrent`, once the metadata is here: of a magnet, made from what the swarm sent.
     #[must_use]
     pub fn metainfo(&self) -> Option<Bytes> {
-        None
+        self.shared.metainfo.get().map(|metainfo| metainfo.bytes().clone())
     }
 
     /// A magnet link that leads to it; of a private torrent with its trackers.
     #[must_use]
     pub fn magnet(&self) -> String {
-        format!("magnet:?xt=urn:btih:{}", self.shared.info_hash)
+        let mut magnet = match self.shared.metainfo.get() {
+            Some(metainfo) => metainfo.magnet(),
+            None => Magnet { name: self.snapshot().name.clone(), ..Magnet::new(self.info_hash()) },
+        };
+        let trackers = self.shared.trackers.lock().unwrap_or_else(PoisonError::into_inner);
+        magnet.trackers = trackers.iter().flatten().cloned().collect();
+        magnet.to_string()
+    }
+
+    fn known(&self) -> Result<&Arc<Metainfo>, EngineError> {
+        let info_hash = self.info_hash();
+        self.shared.metainfo.get().ok_or(EngineError::NoMetadata { info_hash })
     }
 
     /// Its files, once the metadata is here.
@@ -57,7 +144,29 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`] before that.
     pub fn files(&self) -> Result<Vec<FileInfo>, EngineError> {
-        Err(EngineError::NoMetadata { info_hash: self.info_hash() })
+        let metainfo = self.known()?;
+        let have = self.shared.readers.have();
+        let priorities = self.shared.priorities.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let layout = metainfo.info().layout();
+        let files = metainfo.info().files();
+        Ok(files
+            .iter()
+            .map(|(index, file)| {
+                let here = files.pieces(index, &layout).filter(|piece| have.has(PieceIndex(*piece)));
+                let overlap = here.map(|piece| {
+                    let (piece, file) = (layout.range(PieceIndex(piece)), file.range());
+                    piece.end.min(file.end).saturating_sub(piece.start.max(file.start))
+                });
+                FileInfo {
+                    index,
+                    path: files.stored_path(index).unwrap_or_default(),
+                    size: file.length(),
+                    have: overlap.sum(),
+                    priority: priorities.get(index.as_usize()).copied().unwrap_or_default(),
+                    pad: !file.is_stored(),
+                }
+            })
+            .collect())
     }
 
     /// Its peers.
@@ -65,7 +174,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, EngineError> {
-        Err(EngineError::Stopped)
+        self.ask(Command::Peers).await
     }
 
     /// Its trackers.
@@ -73,7 +182,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn trackers(&self) -> Result<Vec<TrackerInfo>, EngineError> {
-        Err(EngineError::Stopped)
+        self.ask(Command::Trackers).await
     }
 
     /// Its pieces.
@@ -81,7 +190,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`], [`EngineError::Stopped`]
     pub async fn pieces(&self) -> Result<Pieces, EngineError> {
-        Err(EngineError::Stopped)
+        self.ask(Command::Pieces).await
     }
 
     /// Stops it until [`resume`](Self::resume): connections are closed, trackers are told.
@@ -89,7 +198,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn pause(&self) -> Result<(), EngineError> {
-        Err(EngineError::Stopped)
+        self.ask(Command::Pause).await
     }
 
     /// Starts it again, after a pause, an error or its seeding goal.
@@ -97,7 +206,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn resume(&self) -> Result<(), EngineError> {
-        Err(EngineError::Stopped)
+        self.ask(Command::Resume).await
     }
 
     /// Hashes what is on disk; returns at once, the snapshot tells how far it is.
@@ -105,7 +214,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`], [`EngineError::Stopped`]
     pub async fn recheck(&self) -> Result<(), EngineError> {
-        Err(EngineError::Stopped)
+        self.ask(Command::Recheck).await
     }
 
     /// Asks the trackers now, within their minimum interval.
@@ -113,7 +222,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn reannounce(&self) -> Result<(), EngineError> {
-        Err(EngineError::Stopped)
+        self.ask(Command::Reannounce).await
     }
 
     /// Sets how much files are wanted; those not named stay as they are.
@@ -121,8 +230,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`], [`EngineError::UnknownFile`], [`EngineError::Stopped`]
     pub async fn set_files(&self, files: Vec<(FileIndex, Priority)>) -> Result<(), EngineError> {
-        let _ = files;
-        Err(EngineError::Stopped)
+        self.ask(|answer| Command::SetFiles(files, answer)).await
     }
 
     /// Sets its own rates.
@@ -130,8 +238,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn set_limits(&self, limits: Limits) -> Result<(), EngineError> {
-        let _ = limits;
-        Err(EngineError::Stopped)
+        self.ask(|answer| Command::SetLimits(limits, answer)).await
     }
 
     /// Sets how long it seeds; `None` is the session's goal.
@@ -139,8 +246,7 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn set_seed_goal(&self, goal: Option<SeedGoal>) -> Result<(), EngineError> {
-        let _ = goal;
-        Err(EngineError::Stopped)
+        self.ask(|answer| Command::SetSeedGoal(goal, answer)).await
     }
 
     /// In order rather than rarest first.
@@ -148,17 +254,27 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::Stopped`]
     pub async fn set_sequential(&self, sequential: bool) -> Result<(), EngineError> {
-        let _ = sequential;
-        Err(EngineError::Stopped)
+        self.ask(|answer| Command::SetSequential(sequential, answer)).await
     }
 
     /// Peers to try.
     ///
     /// # Errors
     /// [`EngineError::Stopped`]
-    pub async fn add_peers(&self, peers: Vec<std::net::SocketAddr>) -> Result<(), EngineError> {
-        let _ = peers;
-        Err(EngineError::Stopped)
+    pub async fn add_peers(&self, peers: Vec<SocketAddr>) -> Result<(), EngineError> {
+        self.ask(|answer| Command::AddPeers(peers, answer)).await
+    }
+
+    /// Waits until `done` says something of a snapshot; an error of the torrent ends the wait.
+    async fn wait_until(&self, done: impl Fn(&Snapshot) -> bool) -> Result<(), EngineError> {
+        let mut snapshots = self.shared.snapshot.clone();
+        let reached = snapshots.wait_for(|snapshot| done(snapshot) || snapshot.state == State::Failed).await;
+        let snapshot = reached.map_err(|_| EngineError::Stopped)?;
+        if done(&snapshot) {
+            return Ok(());
+        }
+        let reason = snapshot.reason.clone().unwrap_or_default();
+        Err(EngineError::Failed { info_hash: self.info_hash(), reason })
     }
 
     /// Waits until the metadata is here.
@@ -169,7 +285,7 @@ impl Torrent {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn wait_metadata(&self) -> Result<(), EngineError> {
-        Err(EngineError::Stopped)
+        self.wait_until(|snapshot| snapshot.size.is_some()).await
     }
 
     /// Waits until everything wanted is here.
@@ -180,15 +296,18 @@ impl Torrent {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn wait_finished(&self) -> Result<(), EngineError> {
-        Err(EngineError::Stopped)
+        self.wait_until(|snapshot| matches!(snapshot.state, State::Seeding | State::Finished)).await
     }
 
     /// A reader of one file, at its beginning; any number may be open, each with its own position.
     ///
     /// # Errors
-    /// [`EngineError::NoMetadata`], [`EngineError::UnknownFile`], [`EngineError::Stopped`]
+    /// [`EngineError::NoMetadata`], [`EngineError::UnknownFile`]
     pub fn reader(&self, file: FileIndex) -> Result<Reader, EngineError> {
-        let _ = file;
-        Err(EngineError::NoMetadata { info_hash: self.info_hash() })
+        let info = self.known()?.info();
+        let unknown =
+            || EngineError::UnknownFile { info_hash: self.info_hash(), file, files: info.files().len() };
+        let bytes = info.files().get(file).filter(|file| file.is_stored()).ok_or_else(unknown)?.range();
+        Ok(Reader::new(self.shared.readers.clone(), info.layout(), file, bytes))
     }
 }

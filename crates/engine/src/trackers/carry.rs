@@ -1,20 +1,23 @@
 //! One announce or scrape, carried over HTTP or UDP through the egress.
 //!
 //! A tracker with IPv4 and IPv6 addresses is told over both, at once: each family's peers are others (BEP 7). Within a family its
-//! addresses are tried until one answers. What an answer means for the next announce is `tracker_proto::Announcer`'s affair.
+//! addresses are tried, one beside the other, until one answers. What an answer means for the next announce is `tracker_proto::Announcer`'s affair.
 
 use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
-    time::{sleep_until, timeout_at},
+    time::{sleep, sleep_until, timeout_at},
 };
 use tracker_proto::{
     AnnounceAnswer, AnnounceRequest, BODY_BYTES_MAX, Event, Failure, Retry, Scheme, ScrapeEntry, TrackerUrl,
@@ -38,9 +41,10 @@ const WAIT_STOPPED: Duration = Duration::from_secs(4);
 const AT_ONCE_MAX: usize = 200;
 /// Addresses of one family that are tried.
 const ADDRESSES_MAX: usize = 4;
-/// Sendings to a tracker with one address, and to each of several: 45 seconds of BEP 15's schedule, or 15 each.
+/// Sendings to each address: 45 seconds of BEP 15's schedule.
 const SENDS: u32 = 2;
-const SENDS_TO_EACH: u32 = 1;
+/// How long the first address is waited for before the next is tried beside it.
+const STAGGER: Duration = Duration::from_secs(1);
 /// UDP connections that are remembered for other torrents.
 const CONNECTIONS_MAX: usize = 1024;
 
@@ -141,8 +145,9 @@ impl Carrier {
     }
 
     /// What the tracker knows of a torrent, without announcing; `None` if it knows nothing of it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "idle torrents are scraped next"))]
     pub(crate) async fn scrape(
-        &self,
+        self: &Arc<Self>,
         url: &TrackerUrl,
         info_hash: metainfo::InfoHash,
     ) -> Result<Option<ScrapeEntry>, Failure> {
@@ -219,48 +224,65 @@ impl Carrier {
         })
     }
 
+    /// Asks the first of a tracker's addresses that answers to a `connect`: the others do not hear the request.
     async fn ask_udp(
-        &self,
+        self: &Arc<Self>,
         url: &TrackerUrl,
         query: Query,
         addrs: Option<Vec<SocketAddr>>,
         deadline: tokio::time::Instant,
     ) -> Result<Outcome, Failure> {
+        let claim = Arc::new(AtomicBool::new(false));
         let Some(addrs) = addrs else {
             // Through the proxy: by name, and of the peers' family only what the name itself tells.
             let to = Destination::new(url.host(), url.port());
-            return self.exchange(&to, None, query, SENDS, deadline).await;
+            return self.exchange(to, query, &claim, deadline).await;
         };
-        let sends = if addrs.len() == 1 { SENDS } else { SENDS_TO_EACH };
+        let mut waiting = addrs.into_iter().take(ADDRESSES_MAX);
+        let mut attempts = JoinSet::new();
         let mut failure: Option<Failure> = None;
-        for addr in addrs.into_iter().take(ADDRESSES_MAX) {
-            let to = Destination::Address(addr);
-            match self.exchange(&to, Some(addr), query.clone(), sends, deadline).await {
-                // A refusal is an answer: the other addresses are the same tracker.
-                done @ (Ok(_) | Err(Failure::Refused { .. })) => return done,
-                Err(failed) => {
-                    failure = Some(failure.map_or(failed.clone(), |before| graver(before, failed)));
-                }
+        loop {
+            if !claim.load(Ordering::Relaxed)
+                && let Some(addr) = waiting.next()
+            {
+                let (carrier, query, claim) = (self.clone(), query.clone(), claim.clone());
+                attempts.spawn(async move {
+                    carrier.exchange(Destination::Address(addr), query, &claim, deadline).await
+                });
+            }
+            let more = waiting.len() > 0 && !claim.load(Ordering::Relaxed);
+            tokio::select! {
+                joined = attempts.join_next() => match joined {
+                    // A refusal is an answer: the other addresses are the same tracker.
+                    Some(Ok(done @ (Ok(_) | Err(Failure::Refused { .. })))) => return done,
+                    Some(Ok(Err(failed))) => {
+                        failure = Some(failure.map_or(failed.clone(), |before| graver(before, failed)));
+                    }
+                    Some(Err(error)) => tracing::error!(%error, "an announce panicked"),
+                    None => return Err(failure.unwrap_or_else(odd)),
+                },
+                () = sleep(STAGGER), if more => {}
             }
         }
-        Err(failure.unwrap_or_else(odd))
     }
 
     async fn exchange(
         &self,
-        to: &Destination,
-        known: Option<SocketAddr>,
+        to: Destination,
         query: Query,
-        sends: u32,
+        claim: &AtomicBool,
         deadline: tokio::time::Instant,
     ) -> Result<Outcome, Failure> {
-        let family = match to {
-            Destination::Address(addr) if addr.is_ipv6() => Family::V6,
-            _ => Family::V4,
+        let (family, known) = match to {
+            Destination::Address(addr) if self.egress.direct().is_ok() => {
+                (if addr.is_ipv6() { Family::V6 } else { Family::V4 }, Some(addr))
+            }
+            Destination::Address(addr) if addr.is_ipv6() => (Family::V6, None),
+            _ => (Family::V4, None),
         };
         let connection = known.and_then(|addr| self.connection(addr));
-        let mut exchange = Exchange::new(query, family, connection, sends, random());
-        let talked = timeout_at(deadline, self.talk(to, &mut exchange)).await;
+        let mut exchange = Exchange::new(query, family, connection, SENDS, random());
+        let talked = timeout_at(deadline, self.talk(&to, &mut exchange, claim)).await;
         if let (Some(addr), Some(connection)) = (known, exchange.connection()) {
             self.remember(addr, connection);
         }
@@ -272,11 +294,26 @@ impl Carrier {
         Err(if exchange.asked() { Failure::NoAnswer { reason } } else { Failure::Unreachable { reason } })
     }
 
-    async fn talk(&self, to: &Destination, exchange: &mut Exchange) -> io::Result<Result<Outcome, Failure>> {
+    async fn talk(
+        &self,
+        to: &Destination,
+        exchange: &mut Exchange,
+        claim: &AtomicBool,
+    ) -> io::Result<Result<Outcome, Failure>> {
         let link = self.egress.udp_link(to).await?;
+        let mut ours = false;
         loop {
             match exchange.poll(self.start.elapsed()) {
-                Step::Send(datagram) => link.send(&datagram).await?,
+                Step::Send(datagram) => {
+                    if exchange.asked() && !ours {
+                        if claim.swap(true, Ordering::Relaxed) {
+                            let reason = "another of its addresses answered".to_owned();
+                            return Ok(Err(Failure::Unreachable { reason }));
+                        }
+                        ours = true;
+                    }
+                    link.send(&datagram).await?;
+                }
                 Step::Done(outcome) => return Ok(outcome),
                 Step::WaitUntil(until) => tokio::select! {
                     received = link.receive(DATAGRAM_BYTES_MAX) => {

@@ -12,7 +12,7 @@ use std::{collections::HashMap, net::SocketAddr, pin::Pin, sync::Arc, time::Dura
 use tokio::task::AbortHandle;
 use tracker_proto::{AnnounceRequest, Announcer, Identity, Options, TrackerKey, TrackerStatus, TrackerUrl};
 
-use crate::{TrackerInfo, TrackerState};
+use crate::{TrackerInfo, TrackerState, peer::PeerContext, torrent::inbox::Inbox};
 use carry::{Carrier, News};
 
 pub(crate) use tracker_proto::Counters;
@@ -49,6 +49,32 @@ impl Drop for Trackers {
 }
 
 impl Trackers {
+    /// Those of a torrent of the session: replies come home as [`Inbox::Tracker`].
+    pub(crate) fn of(context: &Arc<PeerContext>, tiers: &[Vec<String>]) -> Self {
+        let core = &context.core;
+        let identity = Identity {
+            info_hash: context.info_hash,
+            peer_id: core.peer_id,
+            // Some trackers refuse port 0; nobody is told of a port that is not there.
+            port: core.listen_port.unwrap_or(core.config.listen_port).max(1),
+            key: 0,
+            encryption: match core.config.encryption {
+                crate::Encryption::Prefer => tracker_proto::Encryption::Supported,
+                crate::Encryption::Require => tracker_proto::Encryption::Required,
+                crate::Encryption::Disable => tracker_proto::Encryption::None,
+            },
+        };
+        let inbox = context.inbox.clone();
+        let home: Home = Arc::new(move |reply| {
+            let inbox = inbox.clone();
+            Box::pin(async move {
+                // A torrent that is gone awaits nothing.
+                let _ = inbox.send(Inbox::Tracker(Box::new(reply))).await;
+            })
+        });
+        Self::new(core.carrier.clone(), identity, home, tiers, crate::random::seed())
+    }
+
     /// `tiers` as BEP 12 has them. Nothing is announced before [`resume`](Self::resume). The key of `identity` is made here.
     pub(crate) fn new(
         carrier: Arc<Carrier>,
@@ -73,6 +99,7 @@ impl Trackers {
     }
 
     /// Where peers reach us from now on.
+    #[expect(dead_code, reason = "port mapping is wired to it next")]
     pub(crate) fn set_port(&mut self, port: u16) {
         self.identity.port = port;
     }
@@ -146,6 +173,7 @@ impl Trackers {
 
     /// Whether a tracker has still to hear that: to be kept over a restart, and told again then by
     /// [`completed`](Self::completed).
+    #[expect(dead_code, reason = "resume data keeps it next")]
     pub(crate) fn owes_completed(&self) -> bool {
         self.announcer.owes_completed()
     }

@@ -1,0 +1,319 @@
+//! Where readers and the torrent's task meet: which pieces are here, who waits for which, and what readers want. Pieces are
+//! marked by the storage's threads themselves, so that a reader wakes without a detour.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    ops::Range,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use metainfo::{Bitfield, PieceIndex};
+use storage::Store;
+use swarm::{ReaderAt, ReaderKey};
+use tokio::sync::Notify;
+
+/// The readers of one torrent.
+pub(crate) struct Readers {
+    state: Mutex<State>,
+    /// Something for the task to take.
+    changed: Notify,
+}
+
+struct State {
+    store: Option<Store>,
+    have: Bitfield,
+    /// Why nothing more comes.
+    failure: Option<Arc<str>>,
+    waiters: Vec<Waiter>,
+    changes: BTreeMap<ReaderKey, Change>,
+    open: usize,
+    next_key: u32,
+    next_waiter: u64,
+}
+
+struct Waiter {
+    id: u64,
+    pieces: Range<u32>,
+    waker: Waker,
+}
+
+/// What the task has not heard of a demand yet.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// It is new.
+    pub(crate) opened: bool,
+    /// It is somewhere else.
+    pub(crate) at: Option<ReaderAt>,
+    /// It ended.
+    pub(crate) closed: bool,
+}
+
+impl Readers {
+    pub(crate) fn new() -> Self {
+        let state = State {
+            store: None,
+            have: Bitfield::none(0),
+            failure: None,
+            waiters: Vec::new(),
+            changes: BTreeMap::new(),
+            open: 0,
+            next_key: 0,
+            next_waiter: 0,
+        };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The torrent's bytes can be read from `store`, those of `have` at once.
+    pub(crate) fn opened(&self, store: Store, have: Bitfield) {
+        let mut state = self.lock();
+        state.store = Some(store);
+        state.have = have;
+        state.failure = None;
+        state.wake_ready();
+    }
+
+    pub(crate) fn store(&self) -> Option<Store> {
+        self.lock().store.clone()
+    }
+
+    /// The pieces that are here, as of now.
+    pub(crate) fn have(&self) -> Bitfield {
+        self.lock().have.clone()
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        let state = self.lock();
+        !state.have.is_empty() && state.have.is_full()
+    }
+
+    pub(crate) fn verified(&self, pieces: impl Iterator<Item = PieceIndex>) {
+        let mut state = self.lock();
+        for piece in pieces {
+            state.have.insert(piece);
+        }
+        state.wake_ready();
+    }
+
+    pub(crate) fn lost(&self, piece: PieceIndex) {
+        self.lock().have.remove(piece);
+    }
+
+    /// Nothing more comes, for this reason; whoever waits hears it.
+    pub(crate) fn failed(&self, reason: &str) {
+        let mut state = self.lock();
+        state.failure = Some(reason.into());
+        state.waiters.drain(..).for_each(|waiter| waiter.waker.wake());
+    }
+
+    /// Things are well again.
+    pub(crate) fn recovered(&self) {
+        self.lock().failure = None;
+    }
+
+    /// Demands that are open.
+    pub(crate) fn open_count(&self) -> usize {
+        self.lock().open
+    }
+
+    /// Resolves when there are changes to take.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// What the task has not heard yet, in no particular order between demands.
+    pub(crate) fn take_changes(&self) -> BTreeMap<ReaderKey, Change> {
+        std::mem::take(&mut self.lock().changes)
+    }
+
+    /// Whether all of `pieces` are here.
+    pub(crate) fn has_all(&self, pieces: Range<u32>) -> bool {
+        self.lock().has_all(&pieces)
+    }
+
+    /// Waits until all of `pieces` are here; the reason if they will not come.
+    pub(crate) fn wait(self: &Arc<Self>, pieces: Range<u32>) -> Wait {
+        Wait { readers: self.clone(), pieces, id: None }
+    }
+
+    /// States a demand; it lasts until the returned value is dropped.
+    pub(crate) fn demand(self: &Arc<Self>, at: ReaderAt) -> Demand {
+        let key = {
+            let mut state = self.lock();
+            let key = ReaderKey(state.next_key);
+            state.next_key = state.next_key.wrapping_add(1);
+            state.open += 1;
+            state.changes.insert(key, Change { opened: true, at: Some(at.clone()), closed: false });
+            key
+        };
+        self.changed.notify_one();
+        Demand { readers: self.clone(), key, at }
+    }
+}
+
+impl State {
+    fn has_all(&self, pieces: &Range<u32>) -> bool {
+        pieces.clone().all(|piece| self.have.has(PieceIndex(piece)))
+    }
+
+    fn wake_ready(&mut self) {
+        let mut index = 0;
+        while index < self.waiters.len() {
+            if self.has_all(&self.waiters[index].pieces) {
+                self.waiters.swap_remove(index).waker.wake();
+            } else {
+                index += 1;
+            }
+        }
+    }
+}
+
+/// What a reader wants now; withdrawn when dropped.
+pub(crate) struct Demand {
+    readers: Arc<Readers>,
+    key: ReaderKey,
+    at: ReaderAt,
+}
+
+impl Demand {
+    pub(crate) fn at(&self) -> &ReaderAt {
+        &self.at
+    }
+
+    /// Moves it. A torrent that is complete is not told: there is nothing it could do.
+    pub(crate) fn set(&mut self, wanted: Range<u64>, bytes_per_s: Option<u64>) {
+        if self.at.wanted == wanted && self.at.bytes_per_s == bytes_per_s {
+            return;
+        }
+        (self.at.wanted, self.at.bytes_per_s) = (wanted, bytes_per_s);
+        let mut state = self.readers.lock();
+        if state.have.is_full() && !state.have.is_empty() {
+            return;
+        }
+        state.changes.entry(self.key).or_default().at = Some(self.at.clone());
+        drop(state);
+        self.readers.changed.notify_one();
+    }
+}
+
+impl Drop for Demand {
+    fn drop(&mut self) {
+        let mut state = self.readers.lock();
+        state.open -= 1;
+        let change = state.changes.entry(self.key).or_default();
+        if change.opened {
+            state.changes.remove(&self.key);
+            return;
+        }
+        *change = Change { opened: false, at: None, closed: true };
+        drop(state);
+        self.readers.changed.notify_one();
+    }
+}
+
+/// Resolves once its pieces are here.
+pub(crate) struct Wait {
+    readers: Arc<Readers>,
+    pieces: Range<u32>,
+    id: Option<u64>,
+}
+
+impl Future for Wait {
+    type Output = Result<(), Arc<str>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let readers = self.readers.clone();
+        let mut state = readers.lock();
+        if state.has_all(&self.pieces) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(reason) = &state.failure {
+            return Poll::Ready(Err(reason.clone()));
+        }
+        let id = *self.id.get_or_insert_with(|| {
+            state.next_waiter += 1;
+            state.next_waiter
+        });
+        match state.waiters.iter_mut().find(|waiter| waiter.id == id) {
+            Some(waiter) => waiter.waker.clone_from(context.waker()),
+            None => {
+                let (pieces, waker) = (self.pieces.clone(), context.waker().clone());
+                state.waiters.push(Waiter { id, pieces, waker });
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.readers.lock().waiters.retain(|waiter| waiter.id != id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn readers(pieces: u32) -> Arc<Readers> {
+        let readers = Arc::new(Readers::new());
+        readers.lock().have = Bitfield::none(pieces);
+        readers
+    }
+
+    fn at(wanted: Range<u64>) -> ReaderAt {
+        ReaderAt { file: 0..1_000, wanted, bytes_per_s: None }
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_exactly_when_its_last_piece_is_here() {
+        let readers = readers(4);
+        let mut wait = std::pin::pin!(readers.wait(1..3));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(wait.as_mut().poll(&mut context).is_pending());
+        readers.verified([PieceIndex(0), PieceIndex(1)].into_iter());
+        assert_eq!(readers.lock().waiters.len(), 1);
+        readers.verified([PieceIndex(2)].into_iter());
+        assert!(readers.lock().waiters.is_empty());
+        assert_eq!(wait.await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_failure_ends_every_wait_and_a_dropped_wait_leaves_nothing() {
+        let readers = readers(4);
+        let mut context = Context::from_waker(Waker::noop());
+        {
+            let mut dropped = std::pin::pin!(readers.wait(0..1));
+            assert!(dropped.as_mut().poll(&mut context).is_pending());
+        }
+        assert!(readers.lock().waiters.is_empty());
+        let waiting = tokio::spawn(readers.wait(0..4));
+        tokio::task::yield_now().await;
+        readers.failed("disk full");
+        assert_eq!(waiting.await.unwrap(), Err("disk full".into()));
+    }
+
+    #[test]
+    fn a_demand_that_the_task_never_heard_of_ends_unheard() {
+        let readers = readers(4);
+        drop(readers.demand(at(0..10)));
+        assert!(readers.take_changes().is_empty());
+        let mut demand = readers.demand(at(0..10));
+        assert!(readers.take_changes().values().all(|change| change.opened && !change.closed));
+        demand.set(10..20, None);
+        demand.set(20..30, None);
+        let changes = readers.take_changes();
+        assert_eq!(changes.values().next().unwrap().at, Some(at(20..30)));
+        drop(demand);
+        assert!(readers.take_changes().values().all(|change| change.closed));
+        assert_eq!(readers.open_count(), 0);
+    }
+}

@@ -1,0 +1,90 @@
+//! What a message passes: a socket buffer, an uplink, the distance, a downlink.
+
+use std::{collections::VecDeque, time::Duration};
+
+use peer_wire::Message;
+
+/// What a node's line can do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    pub(crate) up_bytes_per_s: u64,
+    pub(crate) down_bytes_per_s: u64,
+    /// From the node to the middle of the network.
+    pub(crate) latency: Duration,
+    /// One in so many messages with payload is lost and comes a round trip later; 0: none.
+    pub(crate) lost_one_in: u64,
+    /// Bytes written ahead of the line: what no CANCEL takes back.
+    pub(crate) socket_bytes: u64,
+}
+
+impl Line {
+    pub(crate) const fn new(up_bytes_per_s: u64, down_bytes_per_s: u64, latency: Duration) -> Self {
+        Self { up_bytes_per_s, down_bytes_per_s, latency, lost_one_in: 0, socket_bytes: 256 << 10 }
+    }
+}
+
+/// One direction of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    /// Not yet written to the socket.
+    pub(crate) waiting: VecDeque<Message>,
+    /// Written.
+    socket: VecDeque<(Message, u64)>,
+    socket_bytes: u64,
+    /// In its node's list of streams that have something to send.
+    pub(crate) queued: bool,
+    /// Messages arrive in order: none before this.
+    pub(crate) not_before: Duration,
+}
+
+/// Bytes of a message on the wire, headers of TCP and IP included.
+pub(crate) fn wire_bytes(message: &Message) -> u64 {
+    let payload = match message {
+        Message::Piece { data, .. } => data.len() + 13,
+        Message::Bitfield(bits) => bits.len() + 5,
+        Message::Request(_) | Message::Cancel(_) | Message::Reject(_) => 17,
+        Message::Have(_) | Message::AllowedFast(_) | Message::SuggestPiece(_) => 9,
+        Message::ExtendedHandshake(_) => 150,
+        Message::Pex(_) => 300,
+        Message::Metadata(_) => 16_500,
+        _ => 5,
+    };
+    payload as u64
+}
+
+/// Payload of blocks in a message.
+pub(crate) fn payload_bytes(message: &Message) -> u64 {
+    match message {
+        Message::Piece { data, .. } => data.len() as u64,
+        _ => 0,
+    }
+}
+
+impl Stream {
+    /// Whether another message fits into the socket buffer; small ones always do.
+    pub(crate) fn has_room(&self, limit: u64) -> bool {
+        self.socket_bytes < limit
+    }
+
+    pub(crate) fn write(&mut self, message: Message) {
+        let bytes = wire_bytes(&message);
+        self.socket_bytes += bytes;
+        self.socket.push_back((message, bytes));
+    }
+
+    /// The next message to go over the uplink.
+    pub(crate) fn leave(&mut self) -> Option<(Message, u64)> {
+        let (message, bytes) = self.socket.pop_front()?;
+        self.socket_bytes -= bytes;
+        Some((message, bytes))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.socket.is_empty()
+    }
+}
+
+/// The time `bytes` take at a rate.
+pub(crate) fn transfer(bytes: u64, bytes_per_s: u64) -> Duration {
+    Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / bytes_per_s.max(1))
+}
