@@ -38,6 +38,8 @@ pub(crate) struct Torrent {
     pub(crate) have: RwLock<Bitfield>,
     pub(crate) doubtful: Mutex<Bitfield>,
     pub(crate) assemblies: Mutex<HashMap<PieceIndex, Assembly>>,
+    /// Held by the one that writes.
+    pub(crate) writing: Mutex<()>,
     /// Blocks of a former run, until they are adopted.
     pub(crate) partial: Mutex<Vec<PartialPiece>>,
     /// Pieces each file still lacks.
@@ -100,6 +102,7 @@ impl Torrent {
             have: RwLock::new(beginning.have),
             doubtful: Mutex::new(beginning.doubtful),
             assemblies: Mutex::default(),
+            writing: Mutex::default(),
             partial: Mutex::new(beginning.partial),
             left,
             finished,

@@ -89,8 +89,10 @@ impl Writer {
             lose(jobs.iter().map(|(piece, _)| *piece), &mut events);
         } else {
             let (mut touched, blocks) = hash(torrent, jobs, threads);
+            // One at a time: two that write one file only spin on the kernel's lock of it, and the other can hash meanwhile.
+            let writing = lock(&torrent.writing);
             let written = write(torrent, &mut touched, &blocks, &mut events);
-            drop(blocks);
+            drop((writing, blocks));
             let result = written.and_then(|()| self.settle(torrent, touched, &mut events, &mut whole));
             torrent.mark_dirty();
             if let Err(error) = result {
