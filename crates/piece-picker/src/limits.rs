@@ -44,6 +44,10 @@ pub(crate) const PROBE_BLOCKS: usize = 4;
 /// What a peer is taken to deliver when nothing is known of any peer, in bytes per second.
 pub(crate) const RATE_ASSUMED: u64 = 256 << 10;
 
+/// What a peer of unknown rate is taken to deliver at most when the rates of others are known: it is measured with blocks that
+/// the reader does not wait for.
+pub(crate) const RATE_DOUBTED: u64 = 64 << 10;
+
 /// Estimates stay within 64 bits up to this rate, in bytes per second.
 pub(crate) const RATE_MAX: u64 = 1 << 40;
 

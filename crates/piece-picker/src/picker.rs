@@ -12,7 +12,7 @@ use metainfo::{Bitfield, BlockIndex, PieceIndex, PieceLayout};
 use crate::{
     Availability, Contribution, PeerKey, Priority, Progress, ReaderKey,
     ledger::Race,
-    limits::{MEND_MAX, RATE_ASSUMED},
+    limits::{MEND_MAX, RATE_ASSUMED, RATE_DOUBTED},
     partial::Partial,
     peer::{Has, Pace, Peer, micros},
     rarity::{CLASSES, Rarity, Rng},
@@ -444,14 +444,9 @@ impl Picker {
         }
     }
 
-    /// What a peer of unknown rate is taken to deliver: half of what the known ones do on average.
+    /// What a peer of unknown rate is taken to deliver: little, unless nobody's rate is known.
     fn assumed_rate(&self) -> u64 {
-        let (sum, count) = self
-            .peers
-            .values()
-            .filter_map(Peer::rate)
-            .fold((0u64, 0u64), |(sum, count), rate| (sum.saturating_add(rate), count + 1));
-        sum.checked_div(count * 2).map_or(RATE_ASSUMED, |half| half.max(1))
+        if self.peers.values().any(|peer| peer.rate().is_some()) { RATE_DOUBTED } else { RATE_ASSUMED }
     }
 
     /// When `key` would deliver more.

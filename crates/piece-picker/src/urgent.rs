@@ -75,7 +75,7 @@ impl Picker {
         let pace = self.pace(key, now, assumed)?;
         let next = pace.next();
         // "Clearly sooner": equals do not wait for each other.
-        let sooner = next - next / 5;
+        let sooner = next - next / 16;
         let fast: Vec<(PeerKey, u64)> = helpers
             .iter()
             .map(|helper| (helper.key, helper.pace.blocks_within(sooner)))
