@@ -5,7 +5,7 @@ use metainfo::{BlockIndex, PieceIndex};
 
 use crate::{
     PeerKey, Picker,
-    limits::{CANDIDATES_MAX, HELP_AFTER, WALK_MAX},
+    limits::{CANDIDATES_MAX, ENDGAME_SLACK, ENDGAME_SOONER, HELP_AFTER, WALK_MAX},
     partial::Slot,
     peer::{Has, micros},
     rarity::CLASSES,
@@ -58,7 +58,15 @@ impl Picker {
         while out.len() < end {
             let Some(partial) = self.partials.get_mut(&piece) else { break };
             let block = if from_back { partial.last_absent() } else { partial.first_absent() };
-            let Some(block) = block else { break };
+            let Some(mut block) = block else { break };
+            if let Some(peer) = self.peers.get(&key)
+                && peer.is_haunted(BlockIndex { piece, block })
+            {
+                let other = partial
+                    .absent_blocks()
+                    .find(|block| !peer.is_haunted(BlockIndex { piece, block: *block }));
+                block = other.unwrap_or(block);
+            }
             let block = BlockIndex { piece, block };
             self.request(key, block, now, assumed);
             out.push(block);
@@ -206,7 +214,8 @@ impl Picker {
         if (whole > 0 && !matches!(peer.has, Has::All)) || peer.is_late(now) || !self.may_race() {
             return None;
         }
-        let far = self.pace(key, now, assumed)?.far_later();
+        let next = self.pace(key, now, assumed)?.next();
+        let far = next.saturating_mul(ENDGAME_SOONER).saturating_add(micros(ENDGAME_SLACK));
         let mut slow: Vec<(bool, u64, PeerKey)> = self
             .peers
             .iter_mut()

@@ -18,7 +18,7 @@ pub(crate) struct Race {
     pub(crate) block: BlockIndex,
     /// The second one.
     pub(crate) by: PeerKey,
-    due: u64,
+    expected: u64,
 }
 
 impl Picker {
@@ -110,14 +110,14 @@ impl Picker {
         let Some(partial) = self.partials.get_mut(&block.piece) else { return };
         let due = match partial.slot(block.block) {
             Some(Slot::Absent) => {
-                let due = peer.ask(block, now, assumed);
-                partial.put(block.block, Slot::Requested { by: key, raced: false, late: false, due });
+                let (expected, due) = peer.ask(block, now, assumed);
+                partial.put(block.block, Slot::Requested { by: key, raced: false, late: false, expected });
                 due
             }
-            Some(Slot::Requested { by, raced: false, late, due: first }) if by != key => {
-                let due = peer.ask(block, now, assumed);
-                partial.put(block.block, Slot::Requested { by, raced: true, late, due: first });
-                self.races.push(Race { block, by: key, due });
+            Some(Slot::Requested { by, raced: false, late, expected: first }) if by != key => {
+                let (expected, due) = peer.ask(block, now, assumed);
+                partial.put(block.block, Slot::Requested { by, raced: true, late, expected: first });
+                self.races.push(Race { block, by: key, expected });
                 due
             }
             _ => return,
@@ -136,15 +136,16 @@ impl Picker {
     pub(crate) fn release(&mut self, key: PeerKey, block: BlockIndex) {
         let race = self.races.iter().position(|race| race.block == block);
         let Some(partial) = self.partials.get_mut(&block.piece) else { return };
-        let Some(Slot::Requested { by, late, due, .. }) = partial.slot(block.block) else { return };
+        let Some(Slot::Requested { by, late, expected, .. }) = partial.slot(block.block) else { return };
         match race.map(|at| (at, self.races[at])) {
             Some((at, race)) if race.by == key => {
                 self.races.swap_remove(at);
-                partial.put(block.block, Slot::Requested { by, raced: false, late, due });
+                partial.put(block.block, Slot::Requested { by, raced: false, late, expected });
             }
             Some((at, race)) if by == key => {
                 self.races.swap_remove(at);
-                let request = Slot::Requested { by: race.by, raced: false, late: false, due: race.due };
+                let request =
+                    Slot::Requested { by: race.by, raced: false, late: false, expected: race.expected };
                 partial.put(block.block, request);
             }
             None if by == key => {
@@ -176,6 +177,9 @@ impl Picker {
             peer.outstanding = kept;
             for request in &gone {
                 peer.haunt(*request);
+            }
+            if !cancel {
+                peer.forget_ghosts();
             }
         }
         for request in gone {
@@ -257,11 +261,11 @@ impl Picker {
                     }
                     let partial = self.partials.get_mut(&request.block.piece);
                     if let Some(partial) = partial
-                        && let Some(Slot::Requested { by, raced, due, .. }) =
+                        && let Some(Slot::Requested { by, raced, expected, .. }) =
                             partial.slot(request.block.block)
                         && by == *key
                     {
-                        partial.put(request.block.block, Slot::Requested { by, raced, late: true, due });
+                        partial.put(request.block.block, Slot::Requested { by, raced, late: true, expected });
                     }
                 }
             }

@@ -53,7 +53,7 @@ pub(crate) const RATE_MAX: u64 = 1 << 40;
 
 /// A request may be raced after its expected duration and half of it again, and this: schedulers and rate limiters send in
 /// gusts.
-pub(crate) const LATE_SLACK: Duration = Duration::from_millis(100);
+pub(crate) const LATE_SLACK: Duration = Duration::from_millis(50);
 
 /// The same for a peer of unknown rate.
 pub(crate) const LATE_SLACK_UNKNOWN: Duration = Duration::from_millis(1_000);
@@ -70,11 +70,24 @@ pub(crate) const TRUST_IDLE: Duration = Duration::from_millis(100);
 /// No request is given longer than this, however slow its peer, before others may be asked.
 pub(crate) const EXPECTED_MAX: Duration = Duration::from_secs(30);
 
-/// A request may be raced before it is late if another peer would be so many times sooner.
-pub(crate) const FAR_SOONER: u64 = 3;
+/// In bulk's endgame a block may be asked for here too if its peer needs this many times longer to come to it ...
+pub(crate) const ENDGAME_SOONER: u64 = 3;
 
-/// And by at least so much time: what is gained must be worth a block sent twice.
-pub(crate) const FAR_SOONER_SLACK: Duration = Duration::from_millis(200);
+/// ... and this time more: what is gained must be worth a block sent twice.
+pub(crate) const ENDGAME_SLACK: Duration = Duration::from_millis(200);
+
+/// In the piece that a reader waits for, if it is expected this many times later than from here ...
+pub(crate) const HURRY_SOONER: u64 = 2;
+
+/// ... and this time more.
+pub(crate) const HURRY_SLACK: Duration = Duration::from_millis(50);
 
 /// So many pieces at the front of the windows are looked through for such requests.
 pub(crate) const HURRY_PIECES: usize = 2;
+
+/// After a jump, requests are cancelled that a reader will need only so long after the first piece of the new window.
+pub(crate) const GIVE_WAY: Duration = Duration::from_secs(2);
+
+/// A peer that is slower than the fastest by this factor keeps its requests when a reader jumps: the others will have served the
+/// reader before it comes to anything else.
+pub(crate) const SLOW_PEER: u64 = 16;

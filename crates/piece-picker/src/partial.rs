@@ -15,8 +15,8 @@ pub(crate) enum Slot {
         raced: bool,
         /// The time at which it was expected has passed.
         late: bool,
-        /// When it counts as late, in microseconds.
-        due: u64,
+        /// When it is expected, in microseconds.
+        expected: u64,
     },
     Received {
         from: PeerKey,
@@ -136,9 +136,9 @@ impl Partial {
         Some(self.back - 1)
     }
 
-    /// The absent block before which `nth` others are absent.
-    pub(crate) fn nth_absent(&self, nth: u32) -> Option<u32> {
-        (self.front..self.back).filter(|block| self.is_absent(*block)).nth(nth as usize)
+    /// The absent blocks, rising.
+    pub(crate) fn absent_blocks(&self) -> impl Iterator<Item = u32> + '_ {
+        (self.front..self.back).filter(|block| self.is_absent(*block))
     }
 
     /// Who sent which of the received blocks.

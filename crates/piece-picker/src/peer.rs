@@ -5,10 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use metainfo::{BLOCK_LENGTH, BlockIndex, PieceIndex};
 
 use crate::{
-    limits::{
-        EXPECTED_MAX, FAR_SOONER, FAR_SOONER_SLACK, GHOSTS_MAX, LATE_SLACK, LATE_SLACK_UNKNOWN, RATE_MAX,
-        REFUSED_MAX, TRUST_IDLE,
-    },
+    limits::{EXPECTED_MAX, GHOSTS_MAX, LATE_SLACK, LATE_SLACK_UNKNOWN, RATE_MAX, REFUSED_MAX, TRUST_IDLE},
     set::PieceSet,
 };
 
@@ -87,12 +84,6 @@ impl Pace {
         self.ready + self.block
     }
 
-    /// The time past which another's block would come so much later than the next one from here that it is asked for
-    /// here too.
-    pub(crate) fn far_later(self) -> u64 {
-        self.next().saturating_mul(FAR_SOONER).saturating_add(micros(FAR_SOONER_SLACK))
-    }
-
     /// How many further blocks would be here within `time`.
     pub(crate) fn blocks_within(self, time: u64) -> u64 {
         time.saturating_sub(self.ready) / self.block
@@ -168,13 +159,18 @@ impl Peer {
         }
     }
 
-    /// Notes a request and says when it counts as late.
-    pub(crate) fn ask(&mut self, block: BlockIndex, now: u64, assumed: u64) -> u64 {
-        let expected = self.pace(now, assumed).next().min(micros(EXPECTED_MAX));
+    /// Notes a request and says when it is expected and when it counts as late.
+    pub(crate) fn ask(&mut self, block: BlockIndex, now: u64, assumed: u64) -> (u64, u64) {
+        let takes = self.pace(now, assumed).next().min(micros(EXPECTED_MAX));
         let slack = if self.rate > 0 { LATE_SLACK } else { LATE_SLACK_UNKNOWN };
-        let due = now + expected.saturating_mul(3) / 2 + micros(slack);
+        let due = now + takes + takes / 2 + micros(slack);
         self.outstanding.push_back(Outstanding { block, due, late: false });
-        due
+        (now + takes, due)
+    }
+
+    /// Whether a block that was cancelled here may be on its way all the same: asking for it again would bring it twice.
+    pub(crate) fn is_haunted(&self, block: BlockIndex) -> bool {
+        self.ghosts.range(self.ghosts_past..).any(|ghost| ghost.block == block)
     }
 
     /// Takes a request off the list.
@@ -188,6 +184,11 @@ impl Peer {
         let at = self.ghosts.iter().position(|request| request.block == block)?;
         self.ghosts_past -= usize::from(at < self.ghosts_past);
         self.ghosts.remove(at)
+    }
+
+    /// What was cancelled is not on its way any more, as it choked us since. A late block is still accepted.
+    pub(crate) fn forget_ghosts(&mut self) {
+        self.ghosts_past = self.ghosts.len();
     }
 
     /// Remembers a request that is no longer expected.

@@ -167,9 +167,9 @@ fn a_slow_peer_gets_what_the_reader_will_come_to() {
     scene.pick('f', 0);
     scene.reads(0, 6);
     scene.pick('s', 1);
-    assert_eq!(scene.drawn(), ".... .... s... .... .... .... .... ....");
+    assert_eq!(scene.drawn(), ".... .... .s.. .... .... .... .... ....");
     scene.pick('f', 12);
-    assert_eq!(scene.drawn(), "ffff ffff sfff f... .... .... .... ....");
+    assert_eq!(scene.drawn(), "ffff ffff fsff f... .... .... .... ....");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use metainfo::{BlockIndex, PieceIndex};
 
 use crate::{
     PeerKey, Picker,
-    limits::{HURRY_PIECES, PROBE_BLOCKS},
+    limits::{HURRY_PIECES, HURRY_SLACK, HURRY_SOONER, PROBE_BLOCKS},
     partial::{Partial, Slot},
-    peer::Pace,
+    peer::{Pace, micros},
 };
 
 /// Another peer that could deliver blocks of windows.
@@ -72,8 +72,7 @@ impl Picker {
         now: u64,
         assumed: u64,
     ) -> Option<BlockIndex> {
-        let pace = self.pace(key, now, assumed)?;
-        let next = pace.next();
+        let next = self.pace(key, now, assumed)?.next();
         // "Clearly sooner": equals do not wait for each other.
         let sooner = next - next / 16;
         let fast: Vec<(PeerKey, u64)> = helpers
@@ -107,23 +106,33 @@ impl Picker {
                     .map(|(_, blocks)| blocks)
                     .sum::<u64>()
                     .saturating_sub(left_to_others);
-                if let Some(nth) = u32::try_from(others).ok().filter(|nth| *nth < absent) {
-                    let block = partial.map_or(Some(nth), |partial| partial.nth_absent(nth))?;
-                    return Some(BlockIndex { piece, block });
+                if let Some(nth) = usize::try_from(others).ok().filter(|_| others < u64::from(absent)) {
+                    return self.nth_absent(key, piece, nth);
                 }
                 if let Some(block) = (may_race && late > 0).then(|| self.late_block(key, piece)).flatten() {
                     return Some(block);
                 }
-                let hurry = may_race && requested > 0 && unfinished <= HURRY_PIECES;
-                if let Some(block) =
-                    hurry.then(|| self.far_block(key, piece, now + pace.far_later())).flatten()
-                {
-                    return Some(block);
+                if may_race && requested > 0 && unfinished <= HURRY_PIECES {
+                    let far = now + next.saturating_mul(HURRY_SOONER) + micros(HURRY_SLACK);
+                    if let Some(block) = self.far_block(key, piece, far) {
+                        return Some(block);
+                    }
                 }
             }
             left_to_others += u64::from(absent);
         }
         None
+    }
+
+    /// The absent block of `piece` after `nth` others, or one of the next that is not on its way from this peer already.
+    fn nth_absent(&self, key: PeerKey, piece: PieceIndex, nth: usize) -> Option<BlockIndex> {
+        let index = |block| BlockIndex { piece, block };
+        let Some(partial) = self.partials.get(&piece) else {
+            return u32::try_from(nth).ok().map(index);
+        };
+        let peer = self.peers.get(&key)?;
+        let absent = || partial.absent_blocks().skip(nth).map(index);
+        absent().find(|block| !peer.is_haunted(*block)).or_else(|| absent().next())
     }
 
     /// The first block of `piece` that is late with another peer only.
@@ -136,7 +145,9 @@ impl Picker {
     /// The block of `piece` that is to come last from another peer only, if that is after `time`.
     fn far_block(&self, key: PeerKey, piece: PieceIndex, time: u64) -> Option<BlockIndex> {
         let far = self.partials.get(&piece)?.slots().filter_map(|(block, slot)| match slot {
-            Slot::Requested { by, raced: false, due, .. } if by != key && due > time => Some((due, block)),
+            Slot::Requested { by, raced: false, expected, .. } if by != key && expected > time => {
+                Some((expected, block))
+            }
             _ => None,
         });
         let (_, block) = far.max()?;

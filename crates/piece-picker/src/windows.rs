@@ -5,9 +5,9 @@ use std::{ops::Range, time::Duration};
 use metainfo::PieceIndex;
 
 use crate::{
-    Demand, Picker, Priority, ReaderKey,
-    limits::{READERS_MAX, WINDOW_PIECES_MAX},
-    peer::micros,
+    Demand, PeerKey, Picker, Priority, ReaderKey,
+    limits::{GIVE_WAY, READERS_MAX, SLOW_PEER, WINDOW_PIECES_MAX},
+    peer::{Peer, micros},
 };
 
 /// What a reader asked for.
@@ -59,10 +59,9 @@ impl Picker {
         let left = self.rebuild_windows();
         let head_waits =
             head.is_some_and(|head| self.partials.get(&head).is_none_or(|partial| partial.absent() > 0));
-        if head_waits && (!was_urgent || !left.is_empty()) {
-            self.make_way(micros(now));
-        } else {
-            self.cancel_unwanted(&left);
+        match head.filter(|_| head_waits && (!was_urgent || !left.is_empty())) {
+            Some(head) => self.make_way(head, micros(now)),
+            None => self.cancel_unwanted(&left),
         }
     }
 
@@ -129,12 +128,25 @@ impl Picker {
         left
     }
 
-    /// Cancels every request that no window covers; the peers are counted on to take urgent ones instead.
-    fn make_way(&mut self, now: u64) {
-        for peer in self.peers.values_mut().filter(|peer| !peer.outstanding.is_empty()) {
-            peer.active = now;
+    /// Cancels every request that no window covers, or that is needed much later than `head`; the peers are counted on to take
+    /// urgent ones instead.
+    fn make_way(&mut self, head: PieceIndex, now: u64) {
+        let due = self.windows.iter().find(|urgent| urgent.piece == head).map_or(0, |urgent| urgent.due);
+        let soon = due.max(now).saturating_add(micros(GIVE_WAY));
+        let mut kept: Vec<PieceIndex> =
+            self.windows.iter().take_while(|urgent| urgent.due <= soon).map(|urgent| urgent.piece).collect();
+        kept.sort_unstable();
+        let slow = self.peers.values().filter_map(Peer::rate).max().unwrap_or(0) / SLOW_PEER;
+        let gives_way =
+            |peer: &Peer| !peer.outstanding.is_empty() && peer.rate().is_none_or(|rate| rate > slow);
+        let keys: Vec<PeerKey> =
+            self.peers.iter().filter(|(_, peer)| gives_way(peer)).map(|(key, _)| *key).collect();
+        for key in keys {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.active = now;
+            }
+            self.withdraw(key, true, |_, piece| kept.binary_search(&piece).is_err());
         }
-        self.cancel_where(|picker, piece| !picker.windowed.has(piece));
     }
 
     /// Cancels requests for `pieces` (rising) that nobody wants.

@@ -174,12 +174,19 @@ impl World {
             return (Duration::ZERO, Duration::ZERO);
         };
         let mut sources = Vec::new();
-        for other in &self.nodes {
+        // Whether to connect with more, and when, is not a matter of the links.
+        let connected = |other: NodeId| {
+            let mut open = self.conns.iter().filter(|conn| conn.open);
+            cold || open.any(|conn| {
+                [0, 1].map(|end| conn.ends[end].node).iter().all(|end| [node, other].contains(end))
+            })
+        };
+        for (id, other) in self.nodes.iter().enumerate() {
             let serves = match &other.kind {
                 crate::world::Kind::Fake(fake) => fake.serves_rightly(),
                 crate::world::Kind::Real(real) => real.torrent.is_seed(),
             };
-            if other.up && serves {
+            if other.up && serves && connected(id) {
                 let latency = other.line.latency + self.nodes[node].line.latency;
                 // Connecting, the first words, the request.
                 sources.push((latency * if cold { 9 } else { 2 }, other.line.up_bytes_per_s));
