@@ -18,7 +18,7 @@ const BULK_QUEUE: Duration = Duration::from_millis(500);
 /// Requests to a peer whose rate is unknown, while somebody watches.
 const WATCHED_START: usize = 4;
 /// Requests to a peer whose rate is unknown, when nobody does.
-const BULK_START: usize = 8;
+const BULK_START: usize = 16;
 /// Never fewer than this, so that a slow peer is not idle for a round trip.
 const QUEUE_MIN: usize = 2;
 /// Never more than this, whatever the peer accepts: 64 MiB.
