@@ -19,7 +19,6 @@ pub(crate) const INBOX_MAX: usize = 32;
 pub(crate) type InboxSender = mpsc::Sender<Inbox>;
 
 /// Something for a torrent's task.
-#[expect(dead_code, reason = "trackers and the DHT are wired to it next")]
 pub(crate) enum Inbox {
     /// From a connection's task.
     Peer(PeerKey, PeerEvent),
