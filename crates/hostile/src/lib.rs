@@ -27,6 +27,7 @@ pub const MESSAGES: &[Target] = &[
     ("mse", peers::mse),
     ("peer_wire", peers::wire),
     ("pex", peers::pex),
+    ("resume", torrents::resume),
     ("tracker_http", trackers::http),
     ("tracker_udp", trackers::udp),
     ("ut_metadata", peers::metadata),

@@ -16,6 +16,18 @@ pub(crate) fn bencode(data: &[u8]) {
     }
 }
 
+/// Resume data of one small torrent, as a state directory may hold it.
+pub(crate) fn resume(data: &[u8]) {
+    let file =
+        |name: &str, length| storage::FileEntry { path: vec!["t".into(), name.into()], length, pad: false };
+    let files = vec![file("a", 60_000), file("b", 0), file("c", 40_000)];
+    let layout = metainfo::PieceLayout::new(100_000, 32_768).expect("lengths of a torrent");
+    let hashes = Bytes::from_static(&[3; 80]);
+    let contents =
+        storage::Contents::new(metainfo::InfoHash([7; 20]), layout, files, hashes).expect("a torrent");
+    assert!(storage::is_read_back(data, &contents), "what was read is not what would be written");
+}
+
 /// How many bytes the parts of `value` have.
 fn walk(value: &Value<'_>) -> usize {
     match value.item() {

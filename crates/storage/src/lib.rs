@@ -39,5 +39,7 @@ pub use error::StorageError;
 pub use event::{Event, Sink};
 pub use hash::{HashFile, hash_files};
 pub use pending::{Pending, Room};
+#[doc(hidden)]
+pub use resume::is_read_back;
 pub use storage::{Options, Place, Storage, Unfinished};
 pub use store::{Check, PartialPiece, Store};

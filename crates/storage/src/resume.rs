@@ -170,6 +170,13 @@ impl Record {
     }
 }
 
+/// Whether what is read of arbitrary resume data is written and read again the same; for the fuzzer.
+#[must_use]
+pub fn is_read_back(bytes: &[u8], contents: &Contents) -> bool {
+    let Some(record) = Record::decode(bytes, contents) else { return true };
+    Record::decode(&record.encode(contents), contents) == Some(record)
+}
+
 /// What is believed of a torrent when it is opened.
 #[derive(Debug)]
 pub(crate) struct Believed {
@@ -267,5 +274,111 @@ fn is_as_saved(now: Stamp, saved: FileRecord, saved_at: i64) -> bool {
         Some(stamp) => now == stamp,
         // Made after the save: nothing is claimed in it.
         None => now.modified <= latest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use metainfo::{BlockIndex, InfoHash, PieceLayout};
+
+    use super::*;
+    use crate::{FileEntry, Options, Place, Storage, Unfinished};
+
+    /// The torrent that the fuzzer's seeds speak of; `crates/hostile` has the same.
+    fn contents() -> Contents {
+        let layout = PieceLayout::new(100_000, 32_768).unwrap();
+        let file = |name: &str, length| FileEntry { path: vec!["t".into(), name.into()], length, pad: false };
+        let files = vec![file("a", 60_000), file("b", 0), file("c", 40_000)];
+        Contents::new(InfoHash([7; 20]), layout, files, Bytes::from(vec![3; 80])).unwrap()
+    }
+
+    fn record() -> Record {
+        let stamp = Stamp { length: 60_000, modified: 1_790_000_000_123_456_789 };
+        Record {
+            saved_at: 1_790_000_000_200_000_000,
+            claimed: Bitfield::from_bytes(&[0b1010_0000], 4).unwrap(),
+            partial: vec![PartialPiece { piece: PieceIndex(1), blocks: vec![1] }],
+            files: vec![
+                FileRecord { stamp: Some(stamp), open: true, unwanted: false },
+                FileRecord::default(),
+                FileRecord { stamp: None, open: false, unwanted: true },
+                FileRecord { stamp: Some(stamp), open: true, unwanted: false },
+            ],
+            extra: Bytes::from_static(b"mine"),
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let contents = contents();
+        let bytes = record().encode(&contents);
+        assert_eq!(Record::decode(&bytes, &contents), Some(record()));
+        for cut in 0..bytes.len() {
+            assert_eq!(Record::decode(&bytes[..cut], &contents), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn another_torrent_s_record_is_none_of_ours() {
+        let contents = contents();
+        let bytes = record().encode(&contents);
+        let files = contents.files().to_vec();
+        let other =
+            Contents::new(InfoHash([8; 20]), contents.layout(), files, Bytes::from(vec![3; 80])).unwrap();
+        assert_eq!(Record::decode(&bytes, &other), None);
+    }
+
+    #[test]
+    fn times_are_believed_as_far_as_we_may_have_written() {
+        let saved_at = 1_000_000_000_000;
+        let stamp = |modified| Stamp { length: 10, modified };
+        let open = FileRecord { stamp: Some(stamp(saved_at - 5)), open: true, unwanted: false };
+        let shut = FileRecord { open: false, ..open };
+        for (modified, while_open, after) in [
+            (saved_at - 6, false, false),
+            (saved_at - 5, true, true),
+            (saved_at + 5, true, false),
+            (saved_at + WRITTEN_AFTER_SAVE + 1, false, false),
+        ] {
+            assert_eq!(is_as_saved(stamp(modified), open, saved_at), while_open, "{modified}");
+            assert_eq!(is_as_saved(stamp(modified), shut, saved_at), after, "{modified}");
+        }
+        assert!(!is_as_saved(Stamp { length: 9, modified: saved_at }, open, saved_at));
+    }
+
+    /// A record that says nothing is worth nothing, but it is no reason to fail.
+    #[test]
+    fn damaged_resume_data_leads_to_a_check() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let options = Options { state_directory: Some(state.clone()), ..Options::default() };
+        let storage = Storage::start(options).unwrap();
+        std::fs::create_dir_all(folder.path().join("t")).unwrap();
+        std::fs::write(folder.path().join("t/a"), vec![1; 60_000]).unwrap();
+        std::fs::write(crate::relocate::resume_path(&state, InfoHash([7; 20])), b"d7:claimed").unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = {
+            let told = told.clone();
+            Arc::new(move |events| told.lock().unwrap().extend(events))
+        };
+        let place = Place::Directory { path: folder.path().into(), unfinished: Unfinished::Suffixed };
+        let store = storage.open(contents(), place, sink).unwrap();
+        assert_eq!((store.have().count(), store.doubtful().count()), (0, 1));
+        store.write(vec![(BlockIndex { piece: PieceIndex(9), block: 0 }, Bytes::new())]);
+        store.close().wait().unwrap();
+        assert!(told.lock().unwrap().is_empty());
+    }
+
+    /// `STORAGE_SEEDS=fuzz/corpus/resume cargo test -p storage seeds_for_the_fuzzer -- --ignored` writes the seeds.
+    #[test]
+    #[ignore = "writes the fuzzer's seeds"]
+    fn seeds_for_the_fuzzer() {
+        let folder = std::path::PathBuf::from(std::env::var_os("STORAGE_SEEDS").unwrap());
+        let empty = Record { partial: Vec::new(), extra: Bytes::new(), ..record() };
+        for (name, record) in [("partial", record()), ("whole", empty)] {
+            std::fs::write(folder.join(name), record.encode(&contents())).unwrap();
+        }
     }
 }
