@@ -25,6 +25,8 @@ const WISH: Duration = Duration::from_secs(30);
 const EVICTION_AGE: Duration = Duration::from_secs(20);
 /// A connection over which nothing of use went for this long may be given up for another.
 const USELESS: Duration = Duration::from_secs(60);
+/// Two connections with one peer within this time were dialled from both ends at once.
+const AT_ONCE: Duration = Duration::from_secs(5);
 /// Peers remembered that left while pieces they contributed to were undecided.
 const DEPARTED_MAX: usize = 1_024;
 
@@ -96,7 +98,7 @@ impl Torrent {
         if self.candidates.is_banned(addr.ip()) || self.candidates.is_banned_id(hello.peer_id) {
             return Err(Reason::Banned);
         }
-        self.stranger(addr, &hello)?;
+        self.stranger(now, addr, &hello, Kind::Incoming)?;
         if self.peers.connected() >= self.config.limits.connections_max {
             let worst = self.worst(now).ok_or(Reason::Limit)?;
             self.disconnect(now, worst, Reason::Limit, End::Served);
@@ -106,18 +108,27 @@ impl Torrent {
         Ok(key)
     }
 
-    /// Not ourselves, and nobody who is here already.
-    fn stranger(&self, addr: SocketAddr, hello: &Hello) -> Result<(), Reason> {
+    /// Not ourselves, and nobody who is here already. When both ends dial at once, both keep the connection that the end with
+    /// the greater peer id dialled.
+    fn stranger(&mut self, now: Duration, addr: SocketAddr, hello: &Hello, kind: Kind) -> Result<(), Reason> {
         if hello.peer_id == self.config.peer_id {
             return Err(Reason::Ourselves);
         }
         let ip = canonical(addr).ip();
-        let same = |peer: &Peer| {
+        let same = |peer: &&Peer| {
             peer.is_up()
                 && peer.hello.peer_id == hello.peer_id
                 && peer.addr.is_some_and(|addr| addr.ip() == ip)
         };
-        if self.peers.iter().any(same) { Err(Reason::Duplicate) } else { Ok(()) }
+        let Some(known) = self.peers.iter().find(same) else { return Ok(()) };
+        let kept = if self.config.peer_id > hello.peer_id { Kind::Outgoing } else { Kind::Incoming };
+        let at_once = now.saturating_sub(known.since) < AT_ONCE;
+        if known.kind == kind || kind != kept || !at_once {
+            return Err(Reason::Duplicate);
+        }
+        let key = known.key;
+        self.disconnect(now, key, Reason::Duplicate, End::Served);
+        Ok(())
     }
 
     pub(crate) fn connected(&mut self, now: Duration, key: PeerKey, hello: Hello) {
@@ -127,7 +138,7 @@ impl Torrent {
         if self.candidates.is_banned_id(hello.peer_id) {
             return self.disconnect(now, key, Reason::Banned, End::Hostile);
         }
-        match self.stranger(addr, &hello) {
+        match self.stranger(now, addr, &hello, Kind::Outgoing) {
             Err(Reason::Ourselves) => self.disconnect(now, key, Reason::Ourselves, End::Hostile),
             Err(reason) => self.disconnect(now, key, reason, End::Failed),
             Ok(()) => {
@@ -358,6 +369,17 @@ impl Torrent {
         let webs = self.keys_where(Peer::is_web);
         self.stop(now, Phase::Paused);
         self.phase = phase;
+        self.renew_picker(now, have, &webs);
+        if let Some(content) = &mut self.content {
+            content.downloaded = false;
+            content.finished = false;
+        }
+        self.candidates.revive(now);
+        self.refill_all = true;
+    }
+
+    /// Begins anew with what is verified: blocks of other pieces are gone.
+    pub(crate) fn renew_picker(&mut self, now: Duration, have: Bitfield, webs: &[PeerKey]) {
         let seed = self.rng.next();
         let demands = self.readers.demands(now);
         let Some(content) = &mut self.content else { return };
@@ -367,16 +389,12 @@ impl Torrent {
             picker.reader_opened(reader, demand, now);
         }
         for key in webs {
-            picker.peer_joined(key, &piece_picker::Availability::All);
+            picker.peer_joined(*key, &piece_picker::Availability::All);
         }
         content.picker = picker;
-        content.downloaded = false;
-        content.finished = false;
         self.blame.clear();
         self.hurried.clear();
         self.apply_wanted();
-        self.candidates.revive(now);
-        self.refill_all = true;
     }
 
     pub(crate) fn set_super_seeding(&mut self, now: Duration, on: bool) {

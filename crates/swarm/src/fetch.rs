@@ -111,7 +111,7 @@ impl Torrent {
             return;
         }
         self.update_interest(now, key);
-        let watched = self.is_watched();
+        let watched = self.is_watched(now);
         let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
         let in_flight = content.picker.in_flight(key);
         peer.pipeline.settle(now, in_flight, watched);
@@ -271,6 +271,10 @@ impl Torrent {
     pub(crate) fn storage_failed(&mut self, now: Duration, reason: String) {
         if self.phase != Phase::Failed {
             self.stop(now, Phase::Failed);
+            let webs = self.keys_where(crate::peers::Peer::is_web);
+            if let Some(have) = self.have().cloned() {
+                self.renew_picker(now, have, &webs);
+            }
             self.outputs.push_back(Output::Failed { reason });
         }
     }

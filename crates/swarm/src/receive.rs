@@ -15,7 +15,7 @@ const ALLOWED_MAX: usize = 32;
 
 impl Torrent {
     pub(crate) fn they_choke(&mut self, now: Duration, key: PeerKey) {
-        let watched = self.is_watched();
+        let watched = self.is_watched(now);
         let Some(peer) = self.peers.get_mut(key) else { return };
         if std::mem::replace(&mut peer.choking, true) {
             return;

@@ -97,7 +97,7 @@ impl Torrent {
     /// The connections as numbers.
     #[must_use]
     pub fn peers(&self, now: Duration) -> Vec<PeerStats> {
-        let watched = self.is_watched();
+        let watched = self.is_watched(now);
         self.peers.iter().filter(|peer| peer.up).map(|peer| self.peer(now, peer, watched)).collect()
     }
 

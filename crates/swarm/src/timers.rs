@@ -98,7 +98,7 @@ impl Torrent {
     }
 
     fn look_after(&mut self, now: Duration, key: PeerKey) {
-        let watched = self.is_watched();
+        let watched = self.is_watched(now);
         let crowded = self.peers.connected() * 5 > self.config.limits.connections_max * 4;
         let Some(peer) = self.peers.get_mut(key) else { return };
         let passed = |since: Duration| now.saturating_sub(since);

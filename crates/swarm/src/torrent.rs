@@ -389,10 +389,9 @@ impl Torrent {
         self.peers.iter().filter(|peer| which(peer)).map(|peer| peer.key).collect()
     }
 
-    /// Whether somebody watches: pipelines are short.
-    pub(crate) fn is_watched(&self) -> bool {
-        let now_or_just = !self.readers.is_empty() || self.now < self.watched_until;
-        now_or_just && self.content.is_some()
+    /// Whether somebody watches, or did a moment ago: pipelines are short.
+    pub(crate) fn is_watched(&self, now: Duration) -> bool {
+        self.content.is_some() && (!self.readers.is_empty() || now < self.watched_until)
     }
 
     pub(crate) fn add_candidates(&mut self, source: Source, addrs: &[SocketAddr]) {

@@ -209,7 +209,7 @@ fn a_storage_failure_stops_the_torrent_and_nothing_is_fetched_again() {
     let mut world = World::new(8 * MIB, MIB);
     let (seed, leech) = (world.add(Nature::seed()), world.add(Nature::leech()));
     world.meet(leech, seed);
-    world.fail_storage(leech);
+    world.fail_storage(leech, true);
     world.run(300 * S, |_| false);
     let node = &world.nodes[leech];
     assert!(node.seen.contains(&Output::Failed { reason: "disk full".into() }));
@@ -255,6 +255,51 @@ fn pausing_drops_everybody_and_resuming_meets_them_again() {
     world.input(leech, Input::Pause);
     world.run(30 * S, |_| false);
     assert_eq!(world.nodes[leech].torrent.stats(world.now).connected, 0);
+    world.input(leech, Input::Resume);
+    assert!(world.run(60 * S, |world| world.is_finished(leech)));
+    world.assert_content(leech);
+}
+
+#[test]
+fn two_that_dial_each_other_at_once_keep_one_connection() {
+    let mut world = World::new(4 * MIB, MIB);
+    let half = |pieces| Nature::leech().pieces(pieces).up(MIB);
+    let (low, high) = (world.add(half(0..2)), world.add(half(2..4)));
+    world.meet(low, high);
+    world.meet(high, low);
+    world.run(S, |_| false);
+    assert_eq!((world.nodes[low].links.len(), world.nodes[high].links.len()), (1, 1));
+    assert!(world.run(10 * S, |world| world.is_finished(low) && world.is_finished(high)));
+}
+
+#[test]
+fn peers_without_the_fast_extension_are_served_and_serve() {
+    let mut world = World::new(8 * MIB, MIB);
+    world.fast = false;
+    let seed = world.add_with(Nature::seed().up(2 * MIB), |config| config.limits.upload_slots_max = 1);
+    let (a, b) = (world.add(Nature::leech()), world.add(Nature::leech()));
+    world.meet(a, seed);
+    world.meet(b, seed);
+    world.meet(b, a);
+    assert!(world.run(120 * S, |world| world.is_finished(a) && world.is_finished(b)));
+    assert!(
+        world
+            .nodes
+            .iter()
+            .all(|node| !node.sent.contains_key("reject") && !node.sent.contains_key("have all"))
+    );
+}
+
+#[test]
+fn a_torrent_that_failed_goes_on_where_its_verified_pieces_end() {
+    let mut world = World::new(8 * MIB, MIB);
+    let (seed, leech) = (world.add(Nature::seed().up(4 * MIB)), world.add(Nature::leech()));
+    world.meet(leech, seed);
+    world.run(S, |_| false);
+    world.fail_storage(leech, true);
+    world.run(S, |_| false);
+    world.fail_storage(leech, false);
+    world.forget_unverified(leech);
     world.input(leech, Input::Resume);
     assert!(world.run(60 * S, |world| world.is_finished(leech)));
     world.assert_content(leech);

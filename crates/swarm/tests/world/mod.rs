@@ -91,6 +91,7 @@ pub(crate) struct World {
     pub(crate) layout: PieceLayout,
     pub(crate) content: Vec<u8>,
     pub(crate) private: bool,
+    pub(crate) fast: bool,
     metadata: Bytes,
     events: BTreeMap<(Duration, u64), Event>,
     number: u64,
@@ -111,6 +112,7 @@ impl World {
             layout: PieceLayout::new(total, piece_length).unwrap(),
             content,
             private: false,
+            fast: true,
             metadata: metadata.into(),
             events: BTreeMap::new(),
             number: 0,
@@ -179,8 +181,13 @@ impl World {
         self.input(who, Input::ReaderOpened { reader: ReaderKey(reader), at });
     }
 
-    pub(crate) fn fail_storage(&mut self, who: usize) {
-        self.nodes[who].store_fails = true;
+    pub(crate) fn fail_storage(&mut self, who: usize, fails: bool) {
+        self.nodes[who].store_fails = fails;
+    }
+
+    /// What storage does when it is opened again.
+    pub(crate) fn forget_unverified(&mut self, who: usize) {
+        self.nodes[who].arrived.clear();
     }
 
     pub(crate) fn input(&mut self, who: usize, input: Input) {
@@ -303,7 +310,7 @@ impl World {
 
     fn hello(&self, who: usize) -> Hello {
         let peer_id = [u8::try_from(who).unwrap(); 20];
-        Hello { peer_id, fast: true, extended: true, dht: false, encrypted: false, utp: false }
+        Hello { peer_id, fast: self.fast, extended: true, dht: false, encrypted: false, utp: false }
     }
 
     fn accept(&mut self, by: usize, from: usize, dialler: PeerKey) {
