@@ -11,15 +11,17 @@ use std::{
 
 use peer_wire::EncryptionPolicy;
 use storage::{Options, Storage};
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, Semaphore, broadcast, watch},
-};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 
 use super::registry::Registry;
 use crate::{
-    Config, Encryption, EngineError, Event, Limits, SessionStats, discovery::Discovery, egress::Egress,
-    filter::IpFilter, rate::Bucket, trackers::carry::Carrier, utp::Utp,
+    Config, Encryption, EngineError, Event, Limits, SessionStats,
+    discovery::Discovery,
+    egress::{Egress, listening::Listener},
+    filter::IpFilter,
+    rate::Bucket,
+    trackers::carry::Carrier,
+    utp::Utp,
 };
 
 /// How many events a slow listener may be behind before it loses the oldest.
@@ -56,7 +58,7 @@ pub(crate) struct Core {
     pub(crate) downloaded: AtomicU64,
     pub(crate) uploaded: AtomicU64,
     pub(crate) listen_port: Option<u16>,
-    pub(crate) listeners: std::sync::Mutex<Vec<TcpListener>>,
+    pub(crate) listeners: std::sync::Mutex<Vec<Listener>>,
     pub(crate) stopping: watch::Sender<bool>,
 }
 
@@ -173,20 +175,23 @@ fn addresses(config: &Config, port: u16) -> Vec<SocketAddr> {
     config.listen_addresses.iter().map(|ip| (*ip, port).into()).collect()
 }
 
-/// Opens the port: the one asked for, or one of the next few. A family that the machine does not have is no error.
-fn listen(config: &Config, egress: &Egress) -> Result<(Vec<TcpListener>, Option<u16>), EngineError> {
+/// Opens the port: the one asked for, or one of the next few. A family that the machine does not have is no error, nor is a
+/// way out that is closed as yet; a proxy carries nothing in.
+fn listen(config: &Config, egress: &Egress) -> Result<(Vec<Listener>, Option<u16>), EngineError> {
+    if let Err(reason) = egress.direct() {
+        tracing::info!(reason, "nobody can connect to us");
+        return Ok((Vec::new(), None));
+    }
     let mut failure = None;
     for offset in 0..if config.listen_port == 0 { 1 } else { PORTS_TRIED } {
         let mut port = config.listen_port.saturating_add(offset);
         let mut listeners = Vec::new();
         for at in 0..addresses(config, port).len() {
             let addr = addresses(config, port)[at];
-            let bound =
-                egress.listen_tcp(addr).and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
-            match bound {
+            match Listener::bind(egress, addr) {
                 // The first decides the port of the others when any will do.
-                Ok((bound, listener)) => {
-                    port = bound;
+                Ok(listener) => {
+                    port = listener.port();
                     listeners.push(listener);
                 }
                 Err(error) => failure = Some((addr, error)),

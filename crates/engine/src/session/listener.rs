@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::sync::Semaphore;
 
 use super::Core;
 use crate::{
     EngineError,
+    egress::listening::Listener,
     peer::{Transport, incoming},
 };
 
@@ -31,10 +32,29 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<(), EngineError> {
     if core.utp.is_some() {
         tokio::spawn(utp(core.clone(), unknown));
     }
+    tokio::spawn(come_back(core.clone()));
     Ok(())
 }
 
-async fn tcp(core: Arc<Core>, listener: TcpListener, unknown: Arc<Semaphore>) {
+/// When the way out is open again, or another: trackers hear of it before their back-off ends.
+async fn come_back(core: Arc<Core>) {
+    let (mut standing, mut stopping) = (core.egress.watch(), core.stopping.subscribe());
+    standing.mark_unchanged();
+    loop {
+        tokio::select! {
+            _ = standing.changed() => {}
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        }
+        if standing.borrow_and_update().blocked.is_none() {
+            for torrent in core.torrents.all() {
+                // One that is gone meanwhile has nobody to tell.
+                let _ = torrent.reannounce().await;
+            }
+        }
+    }
+}
+
+async fn tcp(core: Arc<Core>, mut listener: Listener, unknown: Arc<Semaphore>) {
     let mut stopping = core.stopping.subscribe();
     loop {
         let accepted = tokio::select! {

@@ -13,6 +13,7 @@ use super::{
     Egress,
     guard::Purpose,
     http::{Answer, Ask, HttpError},
+    listening::Listener,
     sockets::Way,
     socks::Destination,
 };
@@ -164,4 +165,22 @@ async fn a_change_of_the_way_is_told() {
     watch.changed().await.unwrap();
     let after = watch.borrow().clone();
     assert!(after.generation > before && after.blocked.is_some());
+}
+
+#[tokio::test]
+async fn a_port_that_cannot_be_opened_yet_is_opened_when_it_can() {
+    let egress = Egress::of(Way { interface: Some("hw-none0".into()), ..Way::default() });
+    let mut listener = Listener::bind(&egress, loopback()).unwrap();
+    let addr = std::net::SocketAddr::from(([127, 0, 0, 1], listener.port()));
+    assert!(tokio::net::TcpStream::connect(addr).await.is_err());
+    for interface in [None, Some("hw-none0".to_owned()), None] {
+        let open = interface.is_none();
+        egress.set(Way { interface, ..Way::default() });
+        let accepting = tokio::time::timeout(Duration::from_millis(300), listener.accept());
+        let (accepted, connected) = tokio::join!(accepting, async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::net::TcpStream::connect(addr).await
+        });
+        assert_eq!((accepted.is_ok(), connected.is_ok()), (open, open));
+    }
 }
