@@ -112,6 +112,11 @@ impl HttpConnection {
         self.sender.send_request(request).await.map_err(io::Error::other)
     }
 
+    /// Whether the other end is outside the house, as far as is known: then it leads nowhere inside.
+    pub(crate) fn is_public(&self) -> bool {
+        self.public
+    }
+
     /// Whether another request may be sent on it.
     pub(crate) fn is_open(&self) -> bool {
         !self.sender.is_closed()
@@ -257,7 +262,7 @@ async fn read(answer: Response<Incoming>, bytes_max: usize) -> Result<Answer, Ht
 }
 
 /// Where `place`, a `Location`, leads from `target` of `url` (RFC 3986, section 5, without dot segments).
-fn redirected(url: &TrackerUrl, target: &str, place: &str) -> Option<TrackerUrl> {
+pub(crate) fn redirected(url: &TrackerUrl, target: &str, place: &str) -> Option<TrackerUrl> {
     let scheme = url.scheme().as_str();
     let path = target.split('?').next().unwrap_or_default();
     let absolute = if place.contains("://") && !place.starts_with(['/', '?']) {
