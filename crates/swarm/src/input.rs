@@ -111,7 +111,7 @@ pub enum Input {
     Messages {
         /// From whom.
         peer: PeerKey,
-        /// What; of a web seed only `Piece` and `Reject`.
+        /// What; of a web seed only `Piece`, `Reject` and `DontHave`.
         batch: Vec<Message>,
     },
     /// Bytes of blocks that have left for the peer's socket since last time. Paces reading from disk.

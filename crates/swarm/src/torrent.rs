@@ -215,7 +215,7 @@ impl Torrent {
     }
 
     /// Takes a web seed (BEP 19): a peer without an address that has every piece and unchokes us. It is sent `Request`
-    /// and `Cancel` only and answers with `Piece` or `Reject`; when it fails for good it is [`Input::Disconnected`].
+    /// and `Cancel` only and answers with `Piece`, `Reject` or, of pieces that it turns out not to have, `DontHave`; when it fails for good it is [`Input::Disconnected`].
     /// `None` when there is no room, which takes thousands of peers, or the info dictionary is not known.
     pub fn add_web_seed(&mut self, now: Duration) -> Option<PeerKey> {
         let key = self.insert_web_seed(now);
@@ -303,7 +303,7 @@ impl Torrent {
             if let Message::Piece { piece, begin, data } = message {
                 bytes += data.len() as u64;
                 self.block(now, peer, piece, begin, data);
-            } else if !web || matches!(message, Message::Reject(_)) {
+            } else if !web || matches!(message, Message::Reject(_) | Message::DontHave(_)) {
                 self.message(now, peer, message);
             }
             if self.peers.get(peer).is_none() {
@@ -412,7 +412,7 @@ impl Torrent {
         content.picker.peer_joined(key, &piece_picker::Availability::All);
         if let Some(peer) = self.peers.get_mut(key) {
             (peer.choking, peer.interesting, peer.upload_only) = (false, true, true);
-            peer.pipeline.set_reqq(256);
+            peer.pipeline.set_reqq(1_024);
         }
         self.refill.push(key);
         Some(key)
