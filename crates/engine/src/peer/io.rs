@@ -75,6 +75,8 @@ pub(crate) struct Io {
     connection: Connection,
     buffer: BytesMut,
     read_bytes: usize,
+    /// What was read with the handshake may hold messages.
+    unread: bool,
     output: VecDeque<Bytes>,
     output_bytes: usize,
     /// Position in the stream of bytes that leave: put into `output`, and written.
@@ -114,6 +116,7 @@ impl Io {
             connection,
             buffer: BytesMut::new(),
             read_bytes: READ_BYTES_MIN,
+            unread: true,
             output: VecDeque::new(),
             output_bytes: 0,
             queued: 0,
@@ -333,6 +336,9 @@ impl Io {
         if limited && self.read_pause.holds(cx) {
             return Ok(());
         }
+        if std::mem::take(&mut self.unread) {
+            self.receive(progress)?;
+        }
         let mut batch_bytes = 0;
         while batch_bytes < BATCH_BYTES_MAX {
             let mut allowed = self.read_bytes;
@@ -361,17 +367,22 @@ impl Io {
                 }
             };
             batch_bytes += read;
-            while let Some(event) = self.connection.receive(&mut self.buffer)? {
-                if let Event::Message(message) = event {
-                    progress.messages.push(message);
-                }
-            }
+            self.receive(progress)?;
             if read >= allowed {
                 self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
             }
         }
         // More may be there; the socket has not said otherwise.
         cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn receive(&mut self, progress: &mut Progress) -> Result<(), Ended> {
+        while let Some(event) = self.connection.receive(&mut self.buffer)? {
+            if let Event::Message(message) = event {
+                progress.messages.push(message);
+            }
+        }
         Ok(())
     }
 

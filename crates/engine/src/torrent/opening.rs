@@ -155,7 +155,7 @@ impl Task {
             self.swarm.handle(now, Input::Info(Box::new(info)));
             let pieces = metainfo.info().layout().pieces();
             self.tell_pieces(pieces);
-            self.add_web_seeds(now);
+            self.go_on(now);
         }
         self.carry_out(now);
         self.publish(now);
@@ -163,6 +163,9 @@ impl Task {
 
     /// The swarm sent the info dictionary, and its hash is right.
     pub(super) fn take_metadata(&mut self, now: Duration, bytes: Bytes) {
+        if self.metainfo.is_some() {
+            return;
+        }
         let info = match Info::parse(bytes) {
             Ok(info) => info,
             Err(error) => return self.fail(now, format!("the metadata cannot be used: {error}")),

@@ -148,7 +148,9 @@ impl Task {
                     }
                     read.push(BlockRead { peer: asked.peer, block: asked.block, data: result.ok() });
                 }
-                storage::Event::FileFinished(_) => {}
+                storage::Event::FileFinished(file) => {
+                    self.finished |= self.unnamed.remove(&file) && self.unnamed.is_empty();
+                }
                 storage::Event::Checking { checked, of, .. } => {
                     if matches!(self.phase, Phase::Checking(..)) {
                         self.phase = Phase::Checking(checked, of);

@@ -2,12 +2,12 @@
 //! for one timer, if the value wants one.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
-use metainfo::Metainfo;
+use metainfo::{Metainfo, PieceIndex};
 use storage::Store;
 use swarm::{Input, PeerKey};
 use tokio::sync::{mpsc, watch};
@@ -21,7 +21,7 @@ use super::{
     select,
 };
 use crate::{
-    Event, Priority, SeedGoal, Select, Snapshot, State,
+    Event, Priority, SeedGoal, Select, Snapshot, State, StorageKind,
     discovery::Finder,
     peer::{PeerCommand, PeerContext, PeerEvent},
     rate::{Bucket, Limiter},
@@ -40,6 +40,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the seeding time of a torrent that nobody asks anything of is written.
 const SAVE_SEEDING_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How long whole files may be on their way to the disk before the torrent counts as finished all the same.
+const NAMING_MAX: Duration = Duration::from_secs(60);
 
 /// Peers that trackers are asked for.
 const PEERS_WANTED: u32 = 100;
@@ -101,6 +104,9 @@ pub(super) struct Task {
     pub(super) checks_all: bool,
     /// The swarm knows the metadata.
     pub(super) informed: bool,
+    /// Wanted files that have not got their final name, and since when nothing else is missing.
+    pub(super) unnamed: HashSet<metainfo::FileIndex>,
+    pub(super) whole_since: Option<Duration>,
     /// Everything wanted came to be here since the last look.
     pub(super) finished: bool,
     /// The seeding goal is reached.
@@ -166,7 +172,8 @@ impl Task {
         let readers = Arc::new(Readers::new());
         let now = core.now();
         let mut swarm = swarm::Torrent::new(config);
-        if plan.saved.paused {
+        // With metadata it waits until it is known what is on disk: peers would be asked for what we have.
+        if plan.saved.paused || plan.metainfo.is_some() {
             swarm.handle(now, Input::Pause);
         }
         let mut peers = plan.peers;
@@ -213,6 +220,8 @@ impl Task {
             recheck: plan.recheck,
             checks_all: false,
             informed: false,
+            unnamed: HashSet::new(),
+            whole_since: None,
             finished: false,
             resting: false,
             goal_ignored: false,
@@ -247,7 +256,7 @@ impl Task {
             self.save_metainfo();
             self.save_now();
         }
-        if !self.saved.paused {
+        if !self.saved.paused && self.phase == Phase::Metadata {
             self.trackers.resume(self.core.now());
         }
         let core = self.core.clone();
@@ -470,7 +479,32 @@ impl Task {
             drop(store.select(self.priorities.iter().map(|priority| *priority != Priority::Skip).collect()));
         }
         self.swarm.handle(now, Input::Wanted(wanted));
+        self.expect_names();
         self.changed = true;
+    }
+
+    /// Which wanted files are on their way to their final name. Storage says when they have it.
+    pub(super) fn expect_names(&mut self) {
+        self.unnamed.clear();
+        let (Some(metainfo), StorageKind::Disk) = (&self.metainfo, self.core.config.storage) else { return };
+        let info = metainfo.info();
+        let (layout, have) = (info.layout(), self.shared.readers.have());
+        for (index, file) in info.files().iter().filter(|(_, file)| file.is_stored() && file.length() > 0) {
+            let wanted =
+                self.priorities.get(index.as_usize()).is_none_or(|priority| *priority != Priority::Skip);
+            if wanted && !layout.pieces_of(file.range()).all(|piece| have.has(PieceIndex(piece))) {
+                self.unnamed.insert(index);
+            }
+        }
+    }
+
+    /// A name that does not come is not waited for: the bytes are there.
+    fn look_at_names(&mut self, now: Duration) {
+        if self.unnamed.is_empty() || !self.swarm.is_finished() {
+            self.whole_since = None;
+        } else if now >= *self.whole_since.get_or_insert(now) + NAMING_MAX {
+            self.unnamed.clear();
+        }
     }
 
     /// Paused, failed, or through with its goal.
@@ -485,13 +519,14 @@ impl Task {
             _ if self.saved.paused => State::Paused,
             Phase::Metadata => State::Metadata,
             Phase::Ready if self.resting => State::Finished,
-            Phase::Ready if self.swarm.is_finished() => State::Seeding,
+            Phase::Ready if self.swarm.is_finished() && self.unnamed.is_empty() => State::Seeding,
             Phase::Ready => State::Downloading,
         }
     }
 
     /// Makes a snapshot now, and says what is new in it.
     pub(super) fn publish(&mut self, now: Duration) {
+        self.look_at_names(now);
         let state = self.state();
         match (state == State::Seeding, self.seeding_since) {
             (true, None) => self.seeding_since = Some(now),
@@ -508,7 +543,7 @@ impl Task {
         self.counted = (counters.downloaded, counters.uploaded);
         let snapshot = self.summarize(now, state, &stats);
         // Rates fall without anything happening: look again until they are down.
-        self.changed = snapshot.download_rate > 0 || snapshot.upload_rate > 0;
+        self.changed = snapshot.download_rate > 0 || snapshot.upload_rate > 0 || self.whole_since.is_some();
         self.snapshot_at = now;
         let before = self.snapshot.borrow().clone();
         if *before == snapshot {
