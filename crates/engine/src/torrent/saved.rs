@@ -120,7 +120,8 @@ impl Saved {
 /// Writes a file under another name first, so that a crash leaves the old one or the new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let temporary = path.with_extension("new");
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
     let written = std::fs::OpenOptions::new()
         .write(true)
         .create(true)

@@ -1,5 +1,5 @@
 //! Torrents made on the spot and sessions on loopback.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "test support")]
 
 use std::{path::Path, time::Duration};
 
