@@ -144,6 +144,9 @@ impl Torrent {
         } else {
             content.picker.pick(key, now, budget, &mut self.picked);
         }
+        if self.picked.len() < budget || trust < target {
+            peer.pipeline.unused(now);
+        }
         let Some(first) = self.picked.first() else { return };
         peer.pipeline.requested(now, place(*first), in_flight);
         if peer.outbox.is_empty() {
@@ -163,6 +166,9 @@ impl Torrent {
         let layout = content.layout;
         for (key, block) in cancels.drain(..) {
             self.send(now, key, Message::Cancel(raw(&layout, block)));
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.pipeline.cancelled(now);
+            }
             self.refill_all = true;
         }
         self.cancels = cancels;

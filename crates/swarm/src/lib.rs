@@ -10,6 +10,7 @@
 mod blame;
 mod candidates;
 mod choker;
+mod climb;
 mod config;
 mod connect;
 mod exchange;

@@ -1,18 +1,19 @@
 //! How many requests are in flight to one peer.
 //!
-//! Somebody watches: bounded by time. What is in flight takes [`WATCHED_QUEUE`] of the peer's measured rate beyond the round
-//! trip, because a seek has to wait for all of it (CANCEL does not take back what the sender has written). Nobody
-//! watches: the queue follows the bandwidth-delay product and more, up to what the peer accepts. Which blocks these are
+//! Somebody watches: bounded by time. What is in flight takes a few milliseconds of the peer's measured rate beyond the round
+//! trip (`climb` finds out how many), because a seek has to wait for all of it (CANCEL does not take back what the sender
+//! has written). At the start it doubles with each round trip for as long as that brings more. Nobody watches: the queue follows the bandwidth-delay product and more, up to what the peer accepts. Which blocks these are
 //! is `piece-picker`'s choice.
 
 use std::time::Duration;
 
 use metainfo::BLOCK_LENGTH;
 
-use crate::rate::{Meter, bytes_in};
+use crate::{
+    climb::Climb,
+    rate::{Meter, bytes_in, rate_of},
+};
 
-/// Beyond the round trip, while somebody watches.
-const WATCHED_QUEUE: Duration = Duration::from_millis(40);
 /// Beyond the round trip, when nobody does.
 const BULK_QUEUE: Duration = Duration::from_millis(500);
 /// Requests to a peer whose rate is unknown, while somebody watches.
@@ -29,6 +30,14 @@ pub(crate) const REQQ_UNKNOWN: usize = 250;
 const WINDOW: Duration = Duration::from_millis(1_200);
 /// A rate over less than this is not believed to be the peer's, while somebody watches: senders' token buckets burst.
 const WATCHED_SPAN_MIN: Duration = Duration::from_millis(40);
+/// The start is over when so many round trips in a row ...
+const START_ROUNDS: u8 = 2;
+/// ... brought less than this much more, in per cent.
+const START_RISE_PERCENT: u64 = 20;
+/// After a cancel no request is timed for this long at least ...
+const CANCELLED_MIN: Duration = Duration::from_secs(1);
+/// ... and while the cancelled blocks may still come, up to this.
+const CANCELLED_MAX: Duration = Duration::from_secs(10);
 /// After this long without requests measuring begins anew.
 const IDLE: Duration = Duration::from_millis(200);
 /// A peer that owed blocks for this long and sent none is snubbing us.
@@ -37,6 +46,30 @@ const SNUBBED_AFTER: Duration = Duration::from_secs(12);
 const SNUBBED_QUEUES: u32 = 8;
 /// But not sooner than this.
 const SNUBBED_AFTER_MIN: Duration = Duration::from_secs(3);
+
+/// The first round trips, which double the queue.
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    /// Bytes per second of the best round trip.
+    best: u64,
+    /// Round trips in a row that brought little more.
+    flat: u8,
+}
+
+impl Start {
+    fn is_over(self) -> bool {
+        self.flat >= START_ROUNDS
+    }
+
+    fn round(&mut self, rate: u64) {
+        if rate > self.best + self.best / 100 * START_RISE_PERCENT {
+            self.flat = 0;
+        } else {
+            self.flat = self.flat.saturating_add(1);
+        }
+        self.best = self.best.max(rate);
+    }
+}
 
 /// The request pipeline to one peer.
 #[derive(Clone, Debug)]
@@ -49,8 +82,12 @@ pub(crate) struct Pipeline {
     /// The rate of earlier, while the meter is young.
     known_rate: u64,
     round_trip: Option<Duration>,
-    /// One request whose answer is timed: its place as a number, and when it was sent.
-    probe: Option<(u64, Duration)>,
+    /// One request whose answer is timed: its place as a number, when it was sent, and what has come since.
+    probe: Option<(u64, Duration, u64)>,
+    /// No request is timed before: a block that was cancelled and asked for again may answer the first request.
+    probe_from: Duration,
+    climb: Climb,
+    start: Start,
     /// Since when nothing has been in flight.
     idle_since: Option<Duration>,
     /// When the last block came, or the first request went.
@@ -67,6 +104,9 @@ impl Pipeline {
             known_rate: 0,
             round_trip: None,
             probe: None,
+            probe_from: now,
+            climb: Climb::new(),
+            start: Start::default(),
             idle_since: Some(now),
             last_block: now,
             snubbed: false,
@@ -82,7 +122,7 @@ impl Pipeline {
         if self.snubbed {
             return 1;
         }
-        let (start, queue) = if watched { (WATCHED_START, WATCHED_QUEUE) } else { (BULK_START, BULK_QUEUE) };
+        let (start, queue) = if watched { (WATCHED_START, self.slack()) } else { (BULK_START, BULK_QUEUE) };
         let by_growth = self.window.max(start);
         let rate = self.rate(now, watched);
         let by_rate = if rate == 0 {
@@ -95,6 +135,12 @@ impl Pipeline {
         by_rate.min(by_growth).clamp(1, self.reqq.min(QUEUE_MAX))
     }
 
+    /// Beyond the round trip, while somebody watches.
+    fn slack(&self) -> Duration {
+        let slack = self.climb.slack();
+        if self.start.is_over() { slack } else { slack.max(self.round_trip.unwrap_or_default()) }
+    }
+
     /// Bytes per second the peer delivers while it has requests; 0 when not known.
     pub(crate) fn rate(&self, now: Duration, watched: bool) -> u64 {
         let span_min = if watched { WATCHED_SPAN_MIN } else { Duration::from_millis(2) };
@@ -105,6 +151,10 @@ impl Pipeline {
         if self.known_rate > 0 && span < young {
             let weigh = |rate: u64, time: Duration| bytes_in(rate, time * 5);
             return weigh(measured, span).saturating_add(weigh(self.known_rate, young - span));
+        }
+        if !self.start.is_over() {
+            // The average of a growing rate is behind it: the best round trip is not.
+            return measured.max(self.start.best);
         }
         if measured == 0 { self.known_rate / 2 } else { measured }
     }
@@ -127,8 +177,8 @@ impl Pipeline {
             self.probe = None;
         }
         self.idle_since = None;
-        if self.probe.is_none() {
-            self.probe = Some((first, now));
+        if self.probe.is_none() && now >= self.probe_from {
+            self.probe = Some((first, now, 0));
         }
     }
 
@@ -139,12 +189,17 @@ impl Pipeline {
         self.snubbed = false;
         // Growth by a block per block doubles the queue each round trip, until the rate bounds it.
         self.window = (self.window.max(WATCHED_START) + 1).min(QUEUE_MAX);
-        if let Some((probe, sent)) = self.probe
-            && probe == place
-        {
-            let took = now.saturating_sub(sent);
-            self.round_trip = Some(self.round_trip.map_or(took, |known| known.min(took)));
-            self.probe = None;
+        self.climb.received(bytes);
+        if let Some((probe, sent, came)) = &mut self.probe {
+            *came += bytes;
+            if *probe == place {
+                let took = now.saturating_sub(*sent);
+                self.round_trip = Some(self.round_trip.map_or(took, |known| known.min(took)));
+                if !self.start.is_over() {
+                    self.start.round(rate_of(*came, took));
+                }
+                self.probe = None;
+            }
         }
     }
 
@@ -154,16 +209,34 @@ impl Pipeline {
             self.known_rate = self.rate(now, watched);
             self.idle_since = Some(now);
             self.probe = None;
+        } else if watched {
+            self.climb.step(now, self.round_trip.unwrap_or_default());
+            if self.meter.span(now) > IDLE {
+                self.known_rate = self.meter.rate(now, WATCHED_SPAN_MIN).max(self.known_rate / 2);
+            }
         }
         let target = self.target(now, watched);
         // Not far beyond what the rate allows, so that a burst long ago does not count as growth.
         self.window = self.window.min(target.saturating_mul(2).max(BULK_START));
     }
 
+    /// A request was taken back; its block may come all the same.
+    pub(crate) fn cancelled(&mut self, now: Duration) {
+        let block = u64::from(BLOCK_LENGTH) * 1_000_000 / self.known_rate.max(1 << 14);
+        let until = self.probe_from.max(now + CANCELLED_MIN) + Duration::from_micros(block);
+        self.probe_from = until.min(now + CANCELLED_MAX);
+        self.probe = None;
+    }
+
+    /// Less was asked for than the target allows.
+    pub(crate) fn unused(&mut self, now: Duration) {
+        self.climb.interrupted(now);
+    }
+
     /// When the peer counts as snubbing us, given that it owes blocks.
     pub(crate) fn snub_due(&self, watched: bool) -> Duration {
         let patience = if watched && self.known_rate > 0 {
-            let queue = WATCHED_QUEUE + self.round_trip.unwrap_or_default();
+            let queue = self.slack() + self.round_trip.unwrap_or_default();
             (queue * SNUBBED_QUEUES).clamp(SNUBBED_AFTER_MIN, SNUBBED_AFTER)
         } else {
             SNUBBED_AFTER
@@ -182,6 +255,7 @@ impl Pipeline {
     /// Choked: what was in flight will not come.
     pub(crate) fn choked(&mut self, now: Duration, watched: bool) {
         self.settle(now, 0, watched);
+        self.cancelled(now);
     }
 }
 
@@ -194,6 +268,17 @@ mod tests {
 
     /// A peer that answers in order at `rate` after `delay`; returns the pipeline after `seconds`.
     fn run(rate: u64, delay: Duration, watched: bool, seconds: u64) -> (Pipeline, usize, Duration) {
+        let (pipeline, in_flight, per_block, _) = run_with(rate, |_| delay, watched, seconds);
+        (pipeline, in_flight, per_block)
+    }
+
+    /// The same with a delay that depends on the block, and how many blocks came.
+    fn run_with(
+        rate: u64,
+        delay: impl Fn(u64) -> Duration,
+        watched: bool,
+        seconds: u64,
+    ) -> (Pipeline, usize, Duration, u64) {
         let mut pipeline = Pipeline::new(Duration::ZERO);
         pipeline.set_reqq(2_000);
         let per_block = Duration::from_nanos(1_000_000_000 * BLOCK / rate);
@@ -205,7 +290,7 @@ mod tests {
             if queue.len() < target {
                 pipeline.requested(now, number, queue.len());
                 while queue.len() < target {
-                    free = free.max(now + delay) + per_block;
+                    free = free.max(now + delay(number)) + per_block;
                     queue.push_back((number, free));
                     number += 1;
                 }
@@ -215,7 +300,28 @@ mod tests {
             pipeline.received(now, place, BLOCK);
             pipeline.settle(now, queue.len(), watched);
         }
-        (pipeline, queue.len(), per_block)
+        (pipeline, queue.len(), per_block, number)
+    }
+
+    #[test]
+    fn a_path_on_which_answers_take_longer_than_the_shortest_did_is_still_filled() {
+        // The first answers take 20 ms, all others up to 150: others use the path, too.
+        let delay =
+            |number: u64| Duration::from_millis(if number < 3 { 20 } else { 60 + number * 7_919 % 90 });
+        for rate in [1 << 20, 5 << 20, 20 << 20] {
+            let (_, in_flight, per_block, blocks) = run_with(rate, delay, true, 30);
+            let used = blocks * BLOCK * 100 / (rate * 30);
+            let time = per_block * u32::try_from(in_flight).unwrap();
+            assert!(used >= 75, "{used} % of {rate} used");
+            assert!(time < 450 * MS, "{time:?} in flight");
+        }
+    }
+
+    #[test]
+    fn watched_a_long_path_is_filled_in_few_round_trips() {
+        let (_, _, _, blocks) = run_with(10 << 20, |_| 200 * MS, true, 2);
+        // Ten round trips, of which the first five double from four blocks.
+        assert!(blocks * BLOCK > 8 << 20, "{blocks} blocks");
     }
 
     #[test]

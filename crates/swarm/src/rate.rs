@@ -74,9 +74,7 @@ impl Meter {
 
     /// Bytes per second; a window shorter than `span_min` counts as that long, so that one early block is no gigabit.
     pub(crate) fn rate(&self, now: Duration, span_min: Duration) -> u64 {
-        let span = nanos(self.span(now).max(span_min)).max(1);
-        let rate = u128::from(self.bytes(now)) * 1_000_000_000 / u128::from(span);
-        u64::try_from(rate).unwrap_or(u64::MAX)
+        rate_of(self.bytes(now), self.span(now).max(span_min))
     }
 }
 
@@ -87,6 +85,12 @@ fn slot(number: u64) -> usize {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Bytes per second, when `bytes` passed in `time`.
+pub(crate) fn rate_of(bytes: u64, time: Duration) -> u64 {
+    let rate = u128::from(bytes) * 1_000_000_000 / time.as_nanos().max(1);
+    u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
 /// The bytes that pass in `time` at `rate` bytes per second.
