@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     cli::InspectArgs,
-    config::{Layers, Settings},
+    config::Settings,
     failure::Failure,
     say,
     torrent::{self, Target, printable},
@@ -55,14 +55,14 @@ struct SegmentJson {
     independent: bool,
 }
 
-pub(crate) fn inspect(args: &InspectArgs, settings: &Settings, layers: &Layers) -> Result<(), Failure> {
+pub(crate) fn inspect(args: &InspectArgs, settings: &Settings) -> Result<(), Failure> {
     let file = args.file.as_str();
     if file.ends_with(".idtorrent") {
         return Err(Failure::Failed(anyhow!("{file}: the small-file share format is not in this version")));
     }
     let target = Target::parse(file)?;
     if !matches!(target, Target::File(_)) || file.to_ascii_lowercase().ends_with(".torrent") {
-        return torrent::inspect::inspect(&target, args, settings, layers);
+        return torrent::inspect::inspect(&target, args, settings);
     }
     if args.save.is_some() {
         return Err(Failure::Usage("--save is for magnets and torrents".to_owned()));

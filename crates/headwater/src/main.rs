@@ -49,11 +49,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
     log_to_stderr(&settings, &layers, &cli.command)?;
     match cli.command {
         Command::Serve(_) => serve::serve(&settings, &layers),
-        Command::Download(args) => torrent::download::download(&args, &settings, &layers),
-        Command::Seed(args) => torrent::seed::seed(&args, &settings, &layers),
+        Command::Download(args) => torrent::download::download(&args, &settings),
+        Command::Seed(args) => torrent::seed::seed(&args, &settings),
         Command::Create(args) => torrent::create::create(&args),
-        Command::Inspect(args) => inspect::inspect(&args, &settings, &layers),
-        Command::Demo(args) => demo::demo(&args, &settings, &layers),
+        Command::Inspect(args) => inspect::inspect(&args, &settings),
+        Command::Demo(args) => demo::demo(&args, &settings),
         Command::Config(_) => Ok(()),
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn serve(settings: &Settings, layers: &Layers) -> Result<(), Failure>
     raise_descriptor_limit();
     runtime()?.block_on(async {
         let mut stop = StopSignals::listen()?;
-        let running = Running::start(settings, layers, address).await?;
+        let running = Running::start(settings, address).await?;
         let local = running.address;
         say(format_args!("Headwater listens on http://{local}"));
         if settings.paths.is_empty() {
@@ -82,11 +82,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) async fn start(
-        settings: &Settings,
-        layers: &Layers,
-        address: SocketAddr,
-    ) -> Result<Self, Failure> {
+    pub(crate) async fn start(settings: &Settings, address: SocketAddr) -> Result<Self, Failure> {
         // First the socket: a port in use is the commonest reason not to start, and nothing is written by then.
         let server = Server::bind(address).await.context("listen: choose another with --host or --port")?;
         let cache = settings
@@ -95,7 +91,7 @@ impl Running {
         let media = Media::new(MediaConfig { cache, ..MediaConfig::default() })
             .context("choose another with --cache-path, or --cache false")?;
         let library = Arc::new(Library::new(settings.paths.clone()));
-        let torrents = torrents(settings, layers);
+        let torrents = torrents(settings);
         if let Err(error) = torrents.restore().await {
             // Films of the library need no swarm.
             tracing::error!(%error, "the torrent engine does not start; it is tried again when a torrent is added");
@@ -126,9 +122,9 @@ impl Running {
 }
 
 /// The engine, which starts when the first torrent needs it and remembers its torrents.
-fn torrents(settings: &Settings, layers: &Layers) -> Torrents {
+fn torrents(settings: &Settings) -> Torrents {
     let state_dir = settings.data_dir.join("torrents");
-    let config = engine_config(settings, layers, settings.torrent.download_dir.clone(), state_dir);
+    let config = engine_config(settings, settings.torrent.download_dir.clone(), state_dir);
     Torrents::new(engine::Config { restore: true, ..config }, settings.torrent.fetch_private)
 }
 

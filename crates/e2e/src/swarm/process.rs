@@ -79,7 +79,13 @@ impl Process {
                 }
                 Err(end) => {
                     let why = if end == RecvTimeoutError::Timeout { "in time" } else { "before it ended" };
-                    let tail: Vec<String> = said.into_iter().rev().take(8).rev().collect();
+                    let tail: Vec<String> = said
+                        .iter()
+                        .rev()
+                        .take(2)
+                        .rev()
+                        .map(|line| line.chars().take(300).collect())
+                        .collect();
                     bail!("{}: no {what} {why}; it said {tail:?}, and: {}", self.name, self.complaints());
                 }
             }

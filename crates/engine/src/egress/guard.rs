@@ -27,6 +27,8 @@ pub(crate) enum Purpose {
     WebSeed,
     /// Chosen by the user, not by a torrent.
     User,
+    /// Chosen by somebody who may not look into the house.
+    Guest,
 }
 
 pub(crate) fn reach(ip: IpAddr) -> Reach {
@@ -86,12 +88,9 @@ pub(crate) fn check(
                 Purpose::Tracker => last.starts_with("announce") || last.starts_with("scrape"),
                 Purpose::WebSeed => query.is_empty(),
                 Purpose::User => true,
+                Purpose::Guest => false,
             };
-            if fine {
-                Ok(())
-            } else {
-                Err(format!("{ip} is in the house: not asked for what a torrent wants of it"))
-            }
+            if fine { Ok(()) } else { Err(format!("{ip} is in the house: not asked for that")) }
         }
     }
 }
@@ -143,6 +142,8 @@ mod tests {
             (Purpose::WebSeed, false, home, "/cgi?delete=1", false),
             (Purpose::User, false, home, "/dl?id=1", true),
             (Purpose::User, true, home, "/dl?id=1", false),
+            (Purpose::Guest, false, home, "/dl", false),
+            (Purpose::Guest, false, out, "/dl", true),
         ] {
             assert_eq!(check(purpose, redirected, ip, target).is_ok(), fine, "{purpose:?} {ip} {target}");
         }

@@ -2,6 +2,7 @@
 
 mod adding;
 mod core;
+mod fetch;
 mod listener;
 mod registry;
 

@@ -14,13 +14,13 @@ use anyhow::{Context, anyhow};
 
 use crate::{
     cli::DemoArgs,
-    config::{Layers, Settings},
+    config::Settings,
     failure::Failure,
     say,
     serve::{Running, StopSignals, runtime},
 };
 
-pub(crate) fn demo(args: &DemoArgs, settings: &Settings, layers: &Layers) -> Result<(), Failure> {
+pub(crate) fn demo(args: &DemoArgs, settings: &Settings) -> Result<(), Failure> {
     let folders = if args.films.is_empty() {
         let dir = args.dir.clone().unwrap_or_else(|| settings.data_dir.join("demo"));
         film::make(&dir)?;
@@ -38,7 +38,7 @@ pub(crate) fn demo(args: &DemoArgs, settings: &Settings, layers: &Layers) -> Res
     }
     runtime()?.block_on(async {
         let mut stop = StopSignals::listen()?;
-        let running = Running::start(&settings, layers, address).await?;
+        let running = Running::start(&settings, address).await?;
         let local = running.address;
         let wanted: Vec<String> =
             args.films.iter().filter(|p| p.is_file()).filter_map(|p| name_of(p)).collect();

@@ -9,12 +9,12 @@ use tokio::{task::JoinSet, time::interval};
 use super::{Target, clock, engine_config, human, printable, progress::Progress, state_dir};
 use crate::{
     cli::DownloadArgs,
-    config::{Layers, Settings, parse_duration, parse_ratio},
+    config::{Settings, parse_duration, parse_ratio},
     failure::Failure,
     serve::{StopSignals, raise_descriptor_limit, runtime},
 };
 
-pub(crate) fn download(args: &DownloadArgs, settings: &Settings, layers: &Layers) -> Result<(), Failure> {
+pub(crate) fn download(args: &DownloadArgs, settings: &Settings) -> Result<(), Failure> {
     let output = args.output.clone().unwrap_or_else(|| PathBuf::from("."));
     let targets: Vec<Target> =
         args.torrents.iter().map(|text| Target::parse(text)).collect::<Result<_, _>>()?;
@@ -26,7 +26,7 @@ pub(crate) fn download(args: &DownloadArgs, settings: &Settings, layers: &Layers
     };
     std::fs::create_dir_all(&output).with_context(|| format!("folder {}", output.display()))?;
     let state = state_dir(settings, "download", &output);
-    let config = engine_config(settings, layers, output, state);
+    let config = engine_config(settings, output, state);
     let progress = Progress::new(args.json);
     in_session(config, async move |session| run(session, &targets, &wish, progress).await)
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cli::InspectArgs,
-    config::{Layers, Settings, parse_duration},
+    config::{Settings, parse_duration},
     failure::Failure,
     say,
 };
@@ -58,12 +58,7 @@ struct FileJson<'a> {
 }
 
 /// Says what is in it; `--save` writes the `.torrent`.
-pub(crate) fn inspect(
-    target: &Target,
-    args: &InspectArgs,
-    settings: &Settings,
-    layers: &Layers,
-) -> Result<(), Failure> {
+pub(crate) fn inspect(target: &Target, args: &InspectArgs, settings: &Settings) -> Result<(), Failure> {
     if let Target::File(path) = target {
         return tell(&read_torrent(path)?, args);
     }
@@ -80,7 +75,7 @@ pub(crate) fn inspect(
     // Nothing of a torrent that is only looked at is kept.
     let scratch = tempfile::tempdir().context("a folder for the metadata")?;
     let state = scratch.path().join("state");
-    let config = engine_config(settings, layers, scratch.path().join("files"), state);
+    let config = engine_config(settings, scratch.path().join("files"), state);
     download::in_session(config, async |session| {
         let source = target.source(session).await?;
         let add = Add { peers, select: Select::Nothing, ..Add::new(source) };

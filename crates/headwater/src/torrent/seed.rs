@@ -11,16 +11,12 @@ use super::{
     download::in_session, engine_config, human, printable, progress::Progress, state_dir,
     target::read_torrent,
 };
-use crate::{
-    cli::SeedArgs,
-    config::{Layers, Settings},
-    failure::Failure,
-};
+use crate::{cli::SeedArgs, config::Settings, failure::Failure};
 
-pub(crate) fn seed(args: &SeedArgs, settings: &Settings, layers: &Layers) -> Result<(), Failure> {
+pub(crate) fn seed(args: &SeedArgs, settings: &Settings) -> Result<(), Failure> {
     let metainfo = read_torrent(&args.torrent)?;
     let dir = folder(&args.data, &metainfo)?;
-    let config = engine_config(settings, layers, dir.clone(), state_dir(settings, "seed", &dir));
+    let config = engine_config(settings, dir.clone(), state_dir(settings, "seed", &dir));
     let progress = Progress::new(args.json);
     in_session(config, async move |session| run(session, &metainfo, &dir, progress).await)
 }

@@ -1,25 +1,17 @@
 //! From settings to an engine.
 
-use std::{
-    net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use engine::{Config, Encryption, Limits, SeedGoal, StorageKind};
 use sha1::{Digest, Sha1};
 
-use crate::config::{self, Layers, Origin, Settings};
+use crate::config::{self, Settings};
 
 /// What the engine is told, for torrents in `download_dir` that are remembered in `state_dir`.
-pub(crate) fn engine_config(
-    settings: &Settings,
-    layers: &Layers,
-    download_dir: PathBuf,
-    state_dir: PathBuf,
-) -> Config {
+pub(crate) fn engine_config(settings: &Settings, download_dir: PathBuf, state_dir: PathBuf) -> Config {
     let torrent = &settings.torrent;
     Config {
-        listen_port: listen_port(torrent.listen_port, layers),
+        listen_port: torrent.listen_port,
         bind_interface: torrent.bind_interface.clone(),
         proxy: torrent.proxy.clone(),
         dht: torrent.dht,
@@ -45,12 +37,6 @@ pub(crate) fn engine_config(
         tracker_goals: torrent.tracker_goals.clone(),
         ..Config::new(download_dir, state_dir)
     }
-}
-
-/// The usual port may be another program's; one that was asked for has to be had.
-fn listen_port(port: u16, layers: &Layers) -> u16 {
-    let usual = layers.origin("torrent.listen_port") == Origin::Default;
-    if usual && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_err() { 0 } else { port }
 }
 
 /// Where `command` remembers what it does in `dir`: the same command in the same place resumes, another is not disturbed.

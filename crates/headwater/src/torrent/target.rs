@@ -3,7 +3,6 @@
 use std::{io::Read, path::PathBuf};
 
 use anyhow::{Context, anyhow};
-use bytes::Bytes;
 use engine::{Session, Source};
 use metainfo::{InfoHash, Magnet, Metainfo, limits::TORRENT_BYTES_MAX};
 
@@ -42,16 +41,12 @@ impl Target {
             Self::InfoHash(info_hash) => Source::InfoHash(*info_hash),
             Self::File(path) => Source::Metainfo(read_torrent(path)?.bytes().clone()),
             Self::Url(url) => {
-                let bytes = fetch(session, url).await?;
+                let bytes = session.fetch(url, true).await.map_err(anyhow::Error::new)?;
                 Metainfo::parse(bytes.clone()).with_context(|| url.clone())?;
                 Source::Metainfo(bytes)
             }
         })
     }
-}
-
-async fn fetch(_session: &Session, url: &str) -> Result<Bytes, Failure> {
-    Err(Failure::Failed(anyhow!("{url}: addresses are not fetched from in this version")))
 }
 
 /// Reads a `.torrent`, no more of it than one may have.

@@ -8,12 +8,9 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use engine::{Add, FileIndex, Limits, Select, Source, Torrent};
+use engine::{Add, EngineError, FileIndex, Limits, Select, Source, Torrent};
 
-use super::{
-    fetch::fetch,
-    model::{AddJson, TorrentJson, parse},
-};
+use super::model::{AddJson, TorrentJson, parse};
 use crate::{
     limits::{ADD_WAIT, BODY_WAIT, METADATA_WAIT_MAX, TORRENT_BYTES_MAX},
     problem::{Problem, ProblemJson, echo},
@@ -30,7 +27,6 @@ use crate::{
         (status = 200, description = "It was here already", body = TorrentJson),
         (status = 201, description = "It is new", body = TorrentJson),
         (status = 400, description = "Not a torrent", body = ProblemJson, content_type = "application/problem+json"),
-        (status = 403, description = "An address that is not fetched from", body = ProblemJson, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemJson, content_type = "application/problem+json"),
         (status = 415, description = "None of the forms above", body = ProblemJson, content_type = "application/problem+json"),
         (status = 502, description = "The address did not give a torrent", body = ProblemJson, content_type = "application/problem+json"),
@@ -50,7 +46,9 @@ pub(crate) async fn add(State(state): State<AppState>, request: Request) -> Resu
     let source = match (&asked.magnet, &asked.url, file) {
         (None, None, Some(bytes)) => Source::Metainfo(bytes),
         (Some(magnet), None, None) => magnet_source(magnet)?,
-        (None, Some(url), None) => Source::Metainfo(fetch(torrents, url).await?),
+        (None, Some(url), None) => Source::Metainfo(
+            torrents.session().await?.fetch(url, torrents.fetch_private()).await.map_err(not_fetched)?,
+        ),
         (None, None, None) => {
             return Err(Problem::bad_request("nothing to add: give magnet, url, or a .torrent"));
         }
@@ -66,6 +64,16 @@ pub(crate) async fn add(State(state): State<AppState>, request: Request) -> Resu
     // What most magnets need, so that most answers have their files.
     let _ = tokio::time::timeout(wait, torrent.wait_metadata()).await;
     answer(&torrent, new, &headers)
+}
+
+/// What keeps an address from being fetched is its own fault, or its server's.
+fn not_fetched(error: EngineError) -> Problem {
+    match error {
+        EngineError::Io { .. } => {
+            Problem::new(StatusCode::BAD_GATEWAY, "not_fetched", super::echo_long(&error.to_string()))
+        }
+        other => other.into(),
+    }
 }
 
 fn wait(asked: &AddJson) -> Result<Duration, Problem> {

@@ -7,7 +7,6 @@ mod add;
 mod bytes;
 mod control;
 mod feed;
-mod fetch;
 mod model;
 mod view;
 
