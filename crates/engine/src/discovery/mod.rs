@@ -4,11 +4,18 @@
 //! behind a proxy, which carries no such thing.
 
 mod dht;
+mod lsd;
+mod mapping;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use metainfo::InfoHash;
+use tokio::sync::watch;
 
+use self::mapping::{Protocol, Want};
 use crate::{
     Config, EngineError,
     egress::Egress,
@@ -22,6 +29,8 @@ const DHT_FILE: &str = "dht";
 /// The session's means of discovery.
 pub(crate) struct Discovery {
     dht: Option<dht::Dht>,
+    lsd: Option<lsd::Lsd>,
+    mapping: Option<mapping::Mapping>,
     filter: Arc<IpFilter>,
 }
 
@@ -52,7 +61,18 @@ impl Discovery {
         } else {
             None
         };
-        Ok(Self { dht, filter: Arc::clone(filter) })
+        let loopback =
+            !config.listen_addresses.is_empty() && config.listen_addresses.iter().all(IpAddr::is_loopback);
+        let lsd = (config.lsd && direct)
+            .then(|| lsd::Lsd::start(Egress::clone(egress), port, loopback, crate::random::seed()));
+        let mapping = (config.port_mapping && direct && !loopback)
+            .then(|| wants(config, port, dht.as_ref()))
+            .filter(|wants| !wants.is_empty())
+            .map(|wants| mapping::Mapping::start(Egress::clone(egress), wants, crate::random::seed()));
+        if let (Some(dht), Some(mapping)) = (&dht, &mapping) {
+            dht.announce_as(mapping.outer_port());
+        }
+        Ok(Self { dht, lsd, mapping, filter: Arc::clone(filter) })
     }
 
     /// Looks for peers of one public torrent until the finder is dropped; they come as [`Inbox::Found`].
@@ -68,7 +88,8 @@ impl Discovery {
             }
         };
         let dht = self.dht.as_ref().map(|dht| dht.search(info_hash, Box::new(sink(swarm::Source::Dht))));
-        Finder { dht }
+        let lsd = self.lsd.as_ref().map(|lsd| lsd.search(info_hash, Box::new(sink(swarm::Source::Lsd))));
+        Finder { dht, _lsd: lsd }
     }
 
     /// Whether we have a DHT node: said in handshakes.
@@ -86,17 +107,44 @@ impl Discovery {
         self.dht.as_ref().map_or(0, dht::Dht::nodes)
     }
 
+    /// The port that peers out there reach us by, where a router maps it: for trackers.
+    pub(crate) fn outer_port(&self) -> watch::Receiver<Option<u16>> {
+        self.mapping.as_ref().map_or_else(|| watch::channel(None).1, mapping::Mapping::outer_port)
+    }
+
     /// Saves the table, takes the port mapping back. Bounded.
     pub(crate) async fn stop(&self) {
-        if let Some(dht) = &self.dht {
-            dht.stop().await;
-        }
+        let dht = async {
+            if let Some(dht) = &self.dht {
+                dht.stop().await;
+            }
+        };
+        let mapping = async {
+            if let Some(mapping) = &self.mapping {
+                mapping.stop().await;
+            }
+        };
+        tokio::join!(dht, mapping);
     }
+}
+
+/// What the router is asked for: the port of peers over TCP and uTP, and the DHT's.
+fn wants(config: &Config, port: Option<u16>, dht: Option<&dht::Dht>) -> Vec<Want> {
+    let want = |protocol, port: Option<u16>| port.map(|port| Want { protocol, port });
+    [
+        want(Protocol::Tcp, port.filter(|_| config.tcp)),
+        want(Protocol::Udp, port.filter(|_| config.utp)),
+        want(Protocol::Udp, dht.and_then(dht::Dht::port)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The search for one public torrent's peers. A private torrent has none.
 pub(crate) struct Finder {
     dht: Option<dht::Search>,
+    _lsd: Option<lsd::Search>,
 }
 
 impl Finder {

@@ -12,6 +12,7 @@ pub(crate) mod dns;
 pub(crate) mod guard;
 pub(crate) mod http;
 pub(crate) mod listening;
+mod multicast;
 pub(crate) mod sockets;
 pub(crate) mod socks;
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    fn socket(&self, domain: Domain, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    pub(super) fn socket(&self, domain: Domain, kind: Type, protocol: Protocol) -> io::Result<Socket> {
         let socket = Socket::new(domain, kind, Some(protocol))?;
         if let Some(name) = &self.interface {
             // A longer name would be cut, and be another interface's.

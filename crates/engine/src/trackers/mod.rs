@@ -9,7 +9,7 @@ mod tests;
 
 use std::{collections::HashMap, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use tokio::task::AbortHandle;
+use tokio::{sync::watch, task::AbortHandle};
 use tracker_proto::{AnnounceRequest, Announcer, Identity, Options, TrackerKey, TrackerStatus, TrackerUrl};
 
 use crate::{TrackerInfo, TrackerState, peer::PeerContext, torrent::inbox::Inbox};
@@ -33,6 +33,8 @@ pub(crate) struct Trackers {
     announcer: Announcer,
     carrier: Arc<Carrier>,
     identity: Identity,
+    /// The port that a router maps to ours: told instead of it.
+    outer_port: Option<watch::Receiver<Option<u16>>>,
     home: Home,
     begun: bool,
     /// What is on its way, by a number of its own: an announce that another took the place of is nobody's any more.
@@ -72,7 +74,9 @@ impl Trackers {
                 let _ = inbox.send(Inbox::Tracker(Box::new(reply))).await;
             })
         });
-        Self::new(core.carrier.clone(), identity, home, tiers, crate::random::seed())
+        let mut trackers = Self::new(core.carrier.clone(), identity, home, tiers, crate::random::seed());
+        trackers.outer_port = Some(core.discovery.outer_port());
+        trackers
     }
 
     /// `tiers` as BEP 12 has them. Nothing is announced before [`resume`](Self::resume). The key of `identity` is made here.
@@ -90,18 +94,13 @@ impl Trackers {
             identity: Identity { key: announcer.key(), ..identity },
             announcer,
             carrier,
+            outer_port: None,
             home,
             begun: false,
             flights: HashMap::new(),
             flight: 0,
             texts: tiers.to_vec(),
         }
-    }
-
-    /// Where peers reach us from now on.
-    #[expect(dead_code, reason = "port mapping is wired to it next")]
-    pub(crate) fn set_port(&mut self, port: u16) {
-        self.identity.port = port;
     }
 
     /// More trackers, each a tier of its own. Not for private torrents.
@@ -122,7 +121,9 @@ impl Trackers {
         while let Some(announce) = self.announcer.poll(now, counters) {
             tracing::debug!(tracker = %announce.url, event = ?announce.event, "announce");
             let tracker = announce.tracker;
-            let request = AnnounceRequest::new(&self.identity, &announce);
+            let outer = self.outer_port.as_ref().and_then(|outer| *outer.borrow());
+            let identity = Identity { port: outer.unwrap_or(self.identity.port), ..self.identity };
+            let request = AnnounceRequest::new(&identity, &announce);
             self.flight += 1;
             let (flight, home, carrier) = (self.flight, self.home.clone(), self.carrier.clone());
             // What waits for a slow family, or is given up for a `stopped`.

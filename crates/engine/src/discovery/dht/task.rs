@@ -98,6 +98,8 @@ struct Shared {
     named: mpsc::Sender<SocketAddr>,
     nodes: AtomicUsize,
     port: AtomicU16,
+    /// What is announced instead of our own port, while a router maps it.
+    outer: Mutex<Option<watch::Receiver<Option<u16>>>>,
     begun: Instant,
     stop: Notify,
 }
@@ -134,6 +136,7 @@ impl Dht {
             named,
             nodes: AtomicUsize::new(0),
             port: AtomicU16::new(0),
+            outer: Mutex::default(),
             begun: Instant::now(),
             stop: Notify::new(),
         });
@@ -153,6 +156,11 @@ impl Dht {
         self.shared.sought().insert(info_hash, Sought { key, sink, due, begun: None });
         self.shared.changed.notify_one();
         Search { info_hash, key, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Announces the port that `outer` holds from now on, where it holds one.
+    pub(crate) fn announce_as(&self, outer: watch::Receiver<Option<u16>>) {
+        *self.shared.outer.lock().unwrap_or_else(PoisonError::into_inner) = Some(outer);
     }
 
     /// Nodes in the tables.
@@ -461,11 +469,14 @@ impl Worker {
             next = next.min(sought.due);
         }
         self.next_due = next;
+        let outer = self.shared.outer.lock().unwrap_or_else(PoisonError::into_inner);
+        let outer = outer.as_ref().and_then(|outer| *outer.borrow());
+        let announce = self.options.announce.map(|port| outer.unwrap_or(port));
         let forgotten = std::mem::take(&mut *self.shared.forgotten());
         for side in self.sides.iter_mut().flatten() {
             forgotten.iter().for_each(|info_hash| side.node.forget(*info_hash));
             for info_hash in &due {
-                side.node.search(*info_hash, self.options.announce, now);
+                side.node.search(*info_hash, announce, now);
             }
         }
     }
