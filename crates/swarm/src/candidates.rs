@@ -85,6 +85,8 @@ pub(crate) struct Candidates {
     bans: BTreeSet<IpAddr>,
     bans_in_order: VecDeque<IpAddr>,
     banned_ids: BTreeSet<[u8; 20]>,
+    /// Addresses that others go on telling us of, and that are not to be dialled: hostile ones, and our own.
+    refused: BTreeSet<SocketAddr>,
     in_use: usize,
 }
 
@@ -97,6 +99,9 @@ impl Candidates {
             || addr.ip().is_multicast()
             || self.is_banned(addr.ip())
         {
+            return false;
+        }
+        if self.refused.contains(&addr) {
             return false;
         }
         if let Some(known) = self.known.get_mut(&addr) {
@@ -209,6 +214,9 @@ impl Candidates {
         let until = now + wait;
         candidate.state = State::Waiting { until };
         self.waiting.insert((until, addr));
+        if end == End::Hostile && self.refused.len() < BANS_MAX {
+            self.refused.insert(addr);
+        }
         if hopeless || end == End::Hostile {
             self.forget(addr);
         }

@@ -19,8 +19,10 @@ use crate::{
 const ALLOWED_FAST: usize = 8;
 /// Connections below which more are wished for.
 const PEERS_WISHED: usize = 40;
-/// Between wishes for more.
+/// Between the first two wishes for more; doubles while nobody new is heard of.
 const WISH: Duration = Duration::from_secs(30);
+/// The longest time between wishes.
+const WISH_MAX: Duration = Duration::from_secs(900);
 /// A connection younger than this is not given up for another.
 const EVICTION_AGE: Duration = Duration::from_secs(20);
 /// A connection over which nothing of use went for this long may be given up for another.
@@ -60,7 +62,9 @@ impl Torrent {
                 let few = self.peers.connected() + self.peers.attempts()
                     < PEERS_WISHED.min(self.config.limits.connections_max);
                 if few && !done && now >= self.next_wish {
-                    self.next_wish = now + WISH;
+                    let wait = WISH.saturating_mul(1 << self.wishes.min(16)).min(WISH_MAX);
+                    self.next_wish = now + wait;
+                    self.wishes = self.wishes.saturating_add(1);
                     self.outputs.push_back(Output::PeersWanted);
                 }
                 return;
@@ -360,6 +364,7 @@ impl Torrent {
         if self.phase != Phase::Running {
             self.phase = Phase::Running;
             self.next_wish = now;
+            self.wishes = 0;
             self.refill_all = true;
         }
     }

@@ -8,10 +8,12 @@ use metainfo::{Bitfield, PieceIndex};
 use peer_wire::{Message, RawBlock};
 use piece_picker::Availability;
 
-use crate::{Output, PeerKey, Privacy, torrent::Torrent};
+use crate::{Output, PeerKey, Privacy, Reason, candidates::End, torrent::Torrent};
 
 /// Pieces remembered that a peer serves while it chokes us.
 const ALLOWED_MAX: usize = 32;
+/// Pieces that peers are told of one by one, when the disk turns out to hold more than they were told at first.
+const HAVES_MAX: u32 = 2_000;
 
 impl Torrent {
     pub(crate) fn they_choke(&mut self, now: Duration, key: PeerKey) {
@@ -153,6 +155,13 @@ impl Torrent {
 
     /// The info dictionary has come: what peers said before can be understood.
     pub(crate) fn content_known(&mut self, now: Duration) {
+        let have = self.have().map_or(0, Bitfield::count);
+        if have > HAVES_MAX {
+            // Said in one bitfield when they are met again.
+            for key in self.keys_where(|peer| peer.is_up()) {
+                self.disconnect(now, key, Reason::Stopped, End::Ours);
+            }
+        }
         for key in self.keys_where(|peer| peer.is_up()) {
             let (Some(content), Some(peer)) = (&mut self.content, self.peers.get_mut(key)) else { return };
             let early = std::mem::take(&mut peer.early);

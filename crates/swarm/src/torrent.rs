@@ -97,6 +97,8 @@ pub struct Torrent {
     pub(crate) news_due: Option<Duration>,
     pub(crate) next_tick: Option<Duration>,
     pub(crate) next_wish: Duration,
+    /// Wishes for more peers since one was heard of.
+    pub(crate) wishes: u32,
     /// Peers to offer requests to before this input is done with.
     pub(crate) refill: Vec<PeerKey>,
     pub(crate) refill_all: bool,
@@ -147,6 +149,7 @@ impl Torrent {
             news_due: None,
             next_tick: None,
             next_wish: Duration::ZERO,
+            wishes: 0,
             refill: Vec::new(),
             refill_all: false,
             outputs: VecDeque::new(),
@@ -401,7 +404,9 @@ impl Torrent {
         }
         for addr in addrs {
             let priority = self.dial_priority(*addr);
-            self.candidates.add(*addr, source, priority);
+            if self.candidates.add(*addr, source, priority) {
+                self.wishes = 0;
+            }
         }
     }
 

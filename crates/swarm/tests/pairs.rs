@@ -323,3 +323,12 @@ fn limits_turn_the_late_away() {
     world.run(5 * S, |_| false);
     assert_eq!(world.nodes[seed].torrent.stats(world.now).connected, 2);
 }
+
+#[test]
+fn a_torrent_that_finds_nobody_asks_ever_less_often() {
+    let mut world = World::new(MIB, MIB);
+    let lonely = world.add(Nature::leech());
+    world.run(3_600 * S, |_| false);
+    let wishes = world.nodes[lonely].seen.iter().filter(|output| **output == Output::PeersWanted).count();
+    assert!((6..=10).contains(&wishes), "{wishes} in an hour");
+}
