@@ -6,10 +6,11 @@ PORT ?=
 FILMS ?=
 FUZZ_SECONDS ?= 60
 BENCH_DIR ?= target/bench-films
+BENCH_FLAGS ?=
 CARGO ?= cargo
 HEADWATER := target/release/headwater
 
-.PHONY: help demo run web build test test-rust test-browser fixtures lint check bench bench-media fuzz clean \
+.PHONY: help demo run web build test test-rust test-browser fixtures lint check bench bench-media bench-torrent fuzz clean \
 	setup-build setup-demo setup-test setup-bench
 
 help: ## What there is to make
@@ -42,11 +43,14 @@ lint: ## Formatting, clippy, the floors, licences
 
 check: lint
 
-bench: bench-media ## Every measurement
+bench: bench-media bench-torrent ## Every measurement
 
 bench-media: setup-bench web build ## Segments beside nginx and ffmpeg, in one run
 	bench/make_film.sh $(BENCH_DIR)
 	$(CARGO) run --release -q -p bench --bin bench-media -- $(BENCH_DIR) $(HEADWATER)
+
+bench-torrent: setup-bench web build ## Downloads, seeds, seeks beside libtorrent, aria2, transmission (BENCH_FLAGS=--quick)
+	$(CARGO) run --release -q -p bench --bin bench-torrent -- $(HEADWATER) "$$(scripts/bench_python.sh)" $(BENCH_FLAGS)
 
 fuzz: ## FUZZ_SECONDS (60) of each fuzz target, or of the mutation test where cargo-fuzz is missing
 	scripts/fuzz.sh $(FUZZ_SECONDS)

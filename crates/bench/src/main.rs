@@ -6,6 +6,7 @@
 mod plan;
 mod segments;
 mod stats;
+mod table;
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +26,8 @@ use e2e::{
 
 use crate::{
     segments::Pass,
-    stats::{Table, Times, f2},
+    stats::{Times, f2},
+    table::Table,
 };
 
 const CLIENTS: usize = 64;

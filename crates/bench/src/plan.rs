@@ -13,7 +13,7 @@ use container::{MovieOpener, pull::drive};
 use media::FileSource;
 use packager::{PlanOptions, Planner};
 
-use crate::stats::{Table, Times};
+use crate::{stats::Times, table::Table};
 
 const RUNS: usize = 200;
 const RUNS_PROCESS: usize = 15;

@@ -1,4 +1,4 @@
-//! Percentiles and the rows of the report.
+//! Percentiles.
 
 use std::time::Duration;
 
@@ -20,33 +20,6 @@ impl Times {
     /// `p50 / p95 / p99`.
     pub(crate) fn row(&self) -> String {
         format!("{:.2} / {:.2} / {:.2}", self.ms(50), self.ms(95), self.ms(99))
-    }
-}
-
-/// A Markdown table that grows row by row.
-pub(crate) struct Table {
-    title: String,
-    rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    pub(crate) fn new(title: impl Into<String>, head: &[&str]) -> Self {
-        Self { title: title.into(), rows: vec![head.iter().map(ToString::to_string).collect()] }
-    }
-
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-
-    pub(crate) fn markdown(&self) -> String {
-        let mut out = format!("\n### {}\n\n", self.title);
-        for (i, row) in self.rows.iter().enumerate() {
-            out += &format!("| {} |\n", row.join(" | "));
-            if i == 0 {
-                out += &format!("|{}\n", " --- |".repeat(row.len()));
-            }
-        }
-        out
     }
 }
 
