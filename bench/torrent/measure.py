@@ -181,9 +181,10 @@ def garbage(bench, who):
     torrent = bench.torrent(source, MIB)
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/swarm/garbage_peer.py")
     bad = bench.keep(
-        Talker([sys.executable, script, "127.0.0.1:0", bench.info_hash, str(bench.pieces)], bench.log)
+        Talker([sys.executable, script, "127.0.0.2:0", bench.info_hash, str(bench.pieces)], bench.log)
     )
-    bench.tracker.peers.append(("127.0.0.1", bad.line("listening", 20)["listening"]))
+    # An address of its own: clients ban addresses, not ports.
+    bench.tracker.peers.append(("127.0.0.2", bad.line("listening", 20)["listening"]))
     bench.seeder(torrent, source)
     into = bench.folder("into")
     result = who.download(torrent, into)
