@@ -48,9 +48,11 @@ const PROXY_WAIT: Duration = Duration::from_secs(20);
 pub(crate) struct Standing {
     /// Rises when the setting changes and when the interface goes and comes: sockets made before are to be made again.
     pub(crate) generation: u64,
+    /// Rises when the setting changes and when the interface comes back as another: streams made before lead nowhere.
+    pub(crate) epoch: u64,
     /// Why no packet leaves, when none does.
     pub(crate) blocked: Option<String>,
-    /// Of the interface, to see it come back as another.
+    /// The kernel's number of the interface that was there last.
     index: u32,
 }
 
@@ -211,15 +213,14 @@ impl Inner {
     }
 
     fn stand(&self, probe: &Result<u32, String>, changed: bool) {
-        let (index, blocked) = match probe {
-            Ok(index) => (*index, None),
-            Err(reason) => (0, Some(reason.clone())),
-        };
         self.standing.send_if_modified(|standing| {
-            let came = blocked.is_none() && standing.blocked.is_some();
-            let differs = changed || came || blocked != standing.blocked || index != standing.index;
+            let blocked = probe.as_ref().err().cloned();
+            let index = *probe.as_ref().unwrap_or(&standing.index);
+            let other = changed || index != standing.index;
+            let differs = other || blocked != standing.blocked;
             if differs {
-                *standing = Standing { generation: standing.generation + 1, blocked, index };
+                let (generation, epoch) = (standing.generation + 1, standing.epoch + u64::from(other));
+                *standing = Standing { generation, epoch, blocked, index };
             }
             differs
         });

@@ -13,6 +13,7 @@ use crate::{
     EngineError,
     egress::listening::Listener,
     peer::{Transport, incoming},
+    torrent::inbox::Command,
 };
 
 /// Incoming connections that have not said what they want.
@@ -36,20 +37,24 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// When the way out is open again, or another: trackers hear of it before their back-off ends.
+/// When the way out is open again, or another: trackers hear of it before their back-off ends, and connections of the old one end.
 async fn come_back(core: Arc<Core>) {
     let (mut standing, mut stopping) = (core.egress.watch(), core.stopping.subscribe());
-    standing.mark_unchanged();
+    let mut epoch = standing.borrow_and_update().epoch;
     loop {
         tokio::select! {
             _ = standing.changed() => {}
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
-        if standing.borrow_and_update().blocked.is_none() {
-            for torrent in core.torrents.all() {
-                // One that is gone meanwhile has nobody to tell.
-                let _ = torrent.reannounce().await;
-            }
+        let now = standing.borrow_and_update().clone();
+        if now.blocked.is_some() {
+            continue;
+        }
+        let broken = now.epoch != epoch;
+        epoch = now.epoch;
+        for torrent in core.torrents.all() {
+            // One that is gone meanwhile has nobody to tell.
+            let _ = torrent.ask(|done| Command::WayChanged { broken, done }).await;
         }
     }
 }

@@ -66,6 +66,18 @@ impl Task {
                 }
                 done
             }
+            Command::WayChanged { broken, done } => {
+                if broken && !self.is_at_rest() {
+                    // Connections end here; whoever was connected is dialled again.
+                    self.swarm.handle(now, Input::Pause);
+                    self.swarm.handle(now, Input::Resume);
+                }
+                self.trackers.reannounce(now);
+                if let Reach::Public(finder) = &self.reach {
+                    finder.wanted();
+                }
+                done
+            }
             Command::SetLimits(limits, done) => {
                 let Limits { download, upload } = limits;
                 self.down.set(download);

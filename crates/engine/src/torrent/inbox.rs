@@ -52,6 +52,11 @@ pub(crate) enum Command {
     Resume(Answer<()>),
     Recheck(Answer<()>),
     Reannounce(Answer<()>),
+    /// The way out is open again or another; `broken` if connections made before lead nowhere.
+    WayChanged {
+        broken: bool,
+        done: Answer<()>,
+    },
     SetFiles(Vec<(FileIndex, Priority)>, Answer<()>),
     SetLimits(Limits, Answer<()>),
     SetSeedGoal(Option<SeedGoal>, Answer<()>),

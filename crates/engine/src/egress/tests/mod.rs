@@ -2,6 +2,7 @@
 
 mod namespaces;
 mod proxy;
+mod session;
 mod world;
 
 use std::time::Duration;

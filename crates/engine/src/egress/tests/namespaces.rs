@@ -96,7 +96,7 @@ async fn wait_for(egress: &Egress, blocked: bool) {
 
 #[test]
 fn nothing_goes_around_the_bound_interface() {
-    let Some(world) = World::new() else { return };
+    let Some(world) = World::new("egress") else { return };
     world.run(|| scenario(&world));
 }
 

@@ -33,8 +33,8 @@ pub(super) struct World {
 
 impl World {
     /// `None`, said loudly, where there are no rights to make one.
-    pub(super) fn new() -> Option<Self> {
-        let tag = format!("hw{}", std::process::id());
+    pub(super) fn new(name: &str) -> Option<Self> {
+        let tag = format!("hw{}-{name}", std::process::id());
         let allowed = rustix::process::geteuid().is_root()
             && run("ip", &["netns", "add", &format!("{tag}-us")]).is_ok();
         if !allowed {
@@ -138,23 +138,28 @@ impl World {
 
     /// A tracker of both kinds and a name server, answering in a namespace until the process ends.
     fn serve(&self, end: &str, hits: Arc<AtomicUsize>) {
-        let name = self.name(end);
         let (ready, is_ready) = mpsc::channel();
-        std::thread::spawn(move || {
-            enter(&name);
-            runtime().block_on(async {
-                for any in ["0.0.0.0", "::"].map(|ip| ip.parse::<IpAddr>().unwrap()) {
-                    let bind = |port| super::Way::default().bind_udp(SocketAddr::new(any, port)).unwrap();
-                    tokio::spawn(udp_tracker(bind(UDP_PORT), hits.clone()));
-                    tokio::spawn(name_server(bind(53), hits.clone()));
-                    let http = super::Way::default().listen_tcp(SocketAddr::new(any, HTTP_PORT)).unwrap();
-                    tokio::spawn(http_tracker(http, hits.clone()));
-                }
-                ready.send(()).unwrap();
-                std::future::pending::<()>().await;
-            });
+        self.spawn(end, move || async move {
+            for any in ["0.0.0.0", "::"].map(|ip| ip.parse::<IpAddr>().unwrap()) {
+                let bind = |port| super::Way::default().bind_udp(SocketAddr::new(any, port)).unwrap();
+                tokio::spawn(udp_tracker(bind(UDP_PORT), hits.clone()));
+                tokio::spawn(name_server(bind(53), hits.clone()));
+                let http = super::Way::default().listen_tcp(SocketAddr::new(any, HTTP_PORT)).unwrap();
+                tokio::spawn(http_tracker(http, hits.clone()));
+            }
+            ready.send(()).unwrap();
+            std::future::pending::<()>().await;
         });
         is_ready.recv().unwrap();
+    }
+
+    /// Runs `work` at an end, on a thread of its own that nobody waits for.
+    pub(super) fn spawn<F: Future<Output = ()>>(&self, end: &str, work: impl FnOnce() -> F + Send + 'static) {
+        let name = self.name(end);
+        std::thread::spawn(move || {
+            enter(&name);
+            runtime().block_on(work());
+        });
     }
 
     /// Whether a connection from an end to us is taken.

@@ -1,0 +1,139 @@
+//! Whole sessions in network namespaces: one bound to the tunnel, a seeder behind it, a seeder that only the other interface leads to.
+
+use std::{net::SocketAddr, path::Path, sync::mpsc, time::Duration};
+
+use bytes::Bytes;
+use metainfo::{Builder, Content, PieceLength};
+use sha1::{Digest as _, Sha1};
+
+use super::world::{HTTP_PORT, NAME, PUBLIC, UDP_PORT, World};
+use crate::{Add, Config, Limits, Session, Torrent, TrackerState};
+
+const LENGTH: usize = 6 << 20;
+const PIECE_LENGTH: u32 = 64 << 10;
+/// So that there is time to take the tunnel away.
+const RATE: u64 = 1 << 20;
+
+fn content() -> Vec<u8> {
+    (0..LENGTH as u64 / 8).flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect()
+}
+
+fn torrent(trackers: &[String]) -> Bytes {
+    let mut builder = Builder::new("film.bin", Content::File { length: LENGTH as u64 });
+    builder.piece_length = PieceLength::Bytes(PIECE_LENGTH);
+    builder.trackers = trackers.iter().map(|url| vec![url.clone()]).collect();
+    let hashes: Vec<u8> =
+        content().chunks(PIECE_LENGTH as usize).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
+    builder.build(&hashes).unwrap().bytes().clone()
+}
+
+/// Everything on that finds peers, so that everything that could go around the tunnel tries to.
+fn config(folder: &Path) -> Config {
+    Config {
+        dht_bootstrap: vec![format!("{PUBLIC}:{UDP_PORT}"), format!("{NAME}:{UDP_PORT}")],
+        ..Config::new(folder.join("data"), folder.join("state"))
+    }
+}
+
+/// A session that seeds at one end until the process ends; its port.
+fn seed(world: &World, end: &str, folder: &Path, torrent: Bytes) -> u16 {
+    let (name, folder) = (end.to_owned(), folder.join(end));
+    std::fs::create_dir_all(folder.join("data")).unwrap();
+    std::fs::write(folder.join("data/film.bin"), content()).unwrap();
+    let (port, is_ready) = mpsc::channel();
+    world.spawn(&name, move || async move {
+        let session = Session::start(Config { dht: false, ..config(&folder) }).await.unwrap();
+        let (seeding, _) = session.add(Add::metainfo(torrent)).await.unwrap();
+        seeding.wait_finished().await.unwrap();
+        port.send(session.stats().listen_port.unwrap()).unwrap();
+        std::future::pending::<()>().await;
+    });
+    is_ready.recv_timeout(Duration::from_secs(20)).unwrap()
+}
+
+async fn here(torrent: &Torrent, bytes: u64) {
+    for _ in 0..400 {
+        if torrent.snapshot().have >= bytes {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!(
+        "{bytes} bytes are not here: {:?}, {:?}, {:?}",
+        torrent.snapshot(),
+        torrent.peers().await,
+        torrent.trackers().await
+    );
+}
+
+#[test]
+fn a_session_downloads_through_its_tunnel_or_not_at_all() {
+    let Some(world) = World::new("session") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let trackers = [
+        format!("http://{NAME}:{HTTP_PORT}/announce"),
+        format!("http://10.9.0.1:{HTTP_PORT}/announce"),
+        format!("http://10.8.0.1:{HTTP_PORT}/announce"),
+        format!("udp://{PUBLIC}:{UDP_PORT}/announce"),
+    ];
+    let torrent = torrent(&trackers);
+    let by_tunnel = seed(&world, "tunnel", folder.path(), torrent.clone());
+    let by_other = seed(&world, "other", folder.path(), torrent.clone());
+    let peers = vec![
+        SocketAddr::from(([10, 9, 0, 1], by_tunnel)),
+        SocketAddr::from(([10, 8, 0, 1], by_other)),
+        SocketAddr::from((PUBLIC, by_other)),
+    ];
+    let _ = world.leaked();
+    world.run(|| async {
+        for another in [false, true] {
+            downloads(&world, &folder.path().join(format!("us-{another}")), &torrent, &peers, another).await;
+        }
+    });
+}
+
+/// A download from which the tunnel is taken on the way, and given back, as `another` or the same.
+async fn downloads(world: &World, folder: &Path, torrent: &Bytes, peers: &[SocketAddr], another: bool) {
+    let config = Config {
+        bind_interface: Some("tun0".into()),
+        limits: Limits { download: Some(RATE), upload: None },
+        ..config(folder)
+    };
+    let session = Session::start(config.clone()).await.unwrap();
+    let add = Add { peers: peers.to_vec(), ..Add::metainfo(torrent.clone()) };
+    let (download, _) = session.add(add).await.unwrap();
+    here(&download, LENGTH as u64 / 8).await;
+    let trackers = download.trackers().await.unwrap();
+    assert!(trackers.iter().any(|tracker| tracker.state == TrackerState::Working), "{trackers:?}");
+    assert_eq!(world.leaked(), 0, "on the way");
+
+    if another {
+        world.remove_tunnel();
+    } else {
+        world.tunnel_down();
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let reason = session.stats().blocked.expect("nothing leaves");
+    assert!(reason.contains("tun0"), "{reason}");
+    let had = download.snapshot().have;
+    let _ = download.reannounce().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(download.snapshot().have, had, "nothing comes");
+    assert_eq!(world.leaked(), 0, "the tunnel is gone");
+
+    // Started meanwhile, a session waits.
+    let waiting = Session::start(Config { state_dir: folder.join("waiting"), ..config }).await.unwrap();
+    assert!(waiting.stats().blocked.is_some());
+    waiting.stop().await;
+
+    if another {
+        world.make_tunnel();
+    } else {
+        world.tunnel_up();
+    }
+    here(&download, LENGTH as u64).await;
+    assert_eq!(session.stats().blocked, None);
+    assert_eq!(std::fs::read(folder.join("data/film.bin")).unwrap(), content());
+    session.stop().await;
+    assert_eq!(world.leaked(), 0, "back");
+}
