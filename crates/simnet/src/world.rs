@@ -17,6 +17,9 @@ use crate::{
     rng::Rng,
 };
 
+/// A message takes up to the latency's part longer than the last one.
+const JITTER: u32 = 5;
+
 /// A node by its number.
 pub(crate) type NodeId = usize;
 
@@ -352,7 +355,8 @@ impl World {
         let sender = self.conns[conn].ends[from].node;
         let one_in = self.nodes[sender].line.lost_one_in.max(self.nodes[other].line.lost_one_in);
         let lost = bytes > 1_000 && self.rng.once_in(one_in);
-        let here = gone + latency + if lost { latency * 3 } else { Duration::ZERO };
+        let jitter = self.rng.time(Duration::ZERO..latency / JITTER);
+        let here = gone + latency + jitter + if lost { latency * 3 } else { Duration::ZERO };
         // In order on each connection.
         let here = here.max(self.conns[conn].ends[from].stream.not_before);
         self.conns[conn].ends[from].stream.not_before = here;
