@@ -28,7 +28,7 @@ impl Picker {
         if sender.take(block).or_else(|| sender.take_ghost(block)).is_none() {
             return Received::Unasked;
         }
-        sender.active = micros(now);
+        (sender.active, sender.stalls) = (micros(now), false);
         let length = u64::from(self.layout.block(block).length);
         if self.have.has(block.piece) {
             self.wasted_bytes += length;
@@ -255,7 +255,7 @@ impl Picker {
                 if request.due <= revoke_before {
                     revoked.push((*key, request.block));
                 } else if !request.late {
-                    request.late = true;
+                    (request.late, peer.stalls) = (true, true);
                     if self.reports.len() < REPORTS_MAX {
                         self.reports.push((*key, request.block));
                     }

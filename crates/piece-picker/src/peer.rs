@@ -58,6 +58,8 @@ pub(crate) struct Peer {
     pub(crate) able: bool,
     /// When it was last asked, sent something or lost requests.
     pub(crate) active: u64,
+    /// A request was late, and nothing has come since.
+    pub(crate) stalls: bool,
     /// It had a part in a corrupt piece with others: it gets whole pieces to itself.
     pub(crate) parole: bool,
     /// The piece whose blocks it takes one after the other in bulk.
@@ -98,6 +100,7 @@ impl Peer {
             round_trip: 0,
             able: false,
             active: 0,
+            stalls: false,
             parole: false,
             current: None,
             leads: false,

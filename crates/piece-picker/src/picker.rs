@@ -218,7 +218,7 @@ impl Picker {
         self.drop_current(key);
         self.withdraw(key, cancel, |_, _| true);
         if let Some(peer) = self.peers.get_mut(&key) {
-            peer.able = false;
+            (peer.able, peer.stalls) = (false, false);
             peer.refused.clear();
         }
     }
@@ -418,7 +418,15 @@ impl Picker {
         }
         self.mark_late(now);
         let assumed = self.assumed_rate();
-        if self.pick_urgent(peer, now, assumed, end, out) {
+        let Some(known) = self.peers.get(&peer) else { return };
+        if known.stalls {
+            // It shows that it goes on with a block that nobody waits for, if there is one.
+            let end = if known.outstanding.is_empty() { out.len() + 1 } else { return };
+            self.pick_bulk(peer, now, assumed, end, out);
+            if out.len() < end {
+                self.pick_urgent(peer, now, assumed, end, out);
+            }
+        } else if self.pick_urgent(peer, now, assumed, end, out) {
             self.pick_bulk(peer, now, assumed, end, out);
         }
     }

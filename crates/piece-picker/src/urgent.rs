@@ -58,7 +58,7 @@ impl Picker {
         self.peers
             .iter_mut()
             .filter(|(other, peer)| **other != key && peer.able && !peer.parole)
-            .filter(|(_, peer)| !peer.is_late(now) && peer.is_busy(now))
+            .filter(|(_, peer)| !peer.stalls && !peer.is_late(now) && peer.is_busy(now))
             .map(|(other, peer)| Helper { key: *other, pace: peer.pace(now, assumed) })
             .collect()
     }
