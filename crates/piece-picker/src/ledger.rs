@@ -247,7 +247,7 @@ impl Picker {
         if now < self.next_late {
             return;
         }
-        let mut revoked = Vec::new();
+        let (mut revoked, mut overtaken) = (Vec::new(), Vec::new());
         self.next_late = u64::MAX;
         for (key, peer) in &mut self.peers {
             let revoke_before = now.saturating_sub(micros(REVOKE_AFTER));
@@ -261,11 +261,19 @@ impl Picker {
                     }
                     let partial = self.partials.get_mut(&request.block.piece);
                     if let Some(partial) = partial
-                        && let Some(Slot::Requested { by, raced, expected, .. }) =
+                        && let Some(Slot::Requested { by, raced, expected, late }) =
                             partial.slot(request.block.block)
-                        && by == *key
                     {
-                        partial.put(request.block.block, Slot::Requested { by, raced, late: true, expected });
+                        if by == *key {
+                            partial.put(
+                                request.block.block,
+                                Slot::Requested { by, raced, late: true, expected },
+                            );
+                        } else if late {
+                            // Both are late: the first is given up, so that a third may be asked.
+                            revoked.push((by, request.block));
+                            overtaken.push(request.block);
+                        }
                     }
                 }
             }
@@ -284,6 +292,13 @@ impl Picker {
                 peer.haunt(request);
                 self.release(key, block);
                 self.cancels.push((key, block));
+            }
+        }
+        for block in overtaken {
+            if let Some(partial) = self.partials.get_mut(&block.piece)
+                && let Some(Slot::Requested { by, raced: false, expected, .. }) = partial.slot(block.block)
+            {
+                partial.put(block.block, Slot::Requested { by, raced: false, late: true, expected });
             }
         }
     }

@@ -109,6 +109,8 @@ impl Picker {
                 if let Some(nth) = usize::try_from(others).ok().filter(|_| others < u64::from(absent)) {
                     return self.nth_absent(key, piece, nth);
                 }
+                // Who is sooner and has no absent block left to ask for races.
+                let may_race = may_race && others < u64::from(absent + late.max(1));
                 if let Some(block) = (may_race && late > 0).then(|| self.late_block(key, piece)).flatten() {
                     return Some(block);
                 }
