@@ -25,7 +25,9 @@ impl Picker {
     /// A block came in (its place and length already checked against the layout).
     pub fn received(&mut self, peer: PeerKey, block: BlockIndex, now: Duration) -> Received {
         let Some(sender) = self.peers.get_mut(&peer) else { return Received::Unasked };
-        if sender.take(block).or_else(|| sender.take_ghost(block)).is_none() {
+        if sender.take(block).is_some() {
+            self.in_flight -= 1;
+        } else if sender.take_ghost(block).is_none() {
             return Received::Unasked;
         }
         (sender.active, sender.stalls) = (micros(now), false);
@@ -122,6 +124,7 @@ impl Picker {
             }
             _ => return,
         };
+        self.in_flight += 1;
         self.next_late = self.next_late.min(due);
     }
 
@@ -162,6 +165,7 @@ impl Picker {
             && let Some(request) = peer.take(block)
         {
             peer.haunt(request);
+            self.in_flight -= 1;
             self.cancels.push((key, block));
         }
     }
@@ -173,6 +177,7 @@ impl Picker {
         let (gone, kept) = all
             .into_iter()
             .partition::<std::collections::VecDeque<Outstanding>, _>(|request| of(self, request.block.piece));
+        self.in_flight -= gone.len();
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.outstanding = kept;
             for request in &gone {
@@ -290,6 +295,7 @@ impl Picker {
                 && let Some(request) = peer.take(block)
             {
                 peer.haunt(request);
+                self.in_flight -= 1;
                 self.release(key, block);
                 self.cancels.push((key, block));
             }

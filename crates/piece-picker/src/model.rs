@@ -347,6 +347,8 @@ impl World {
                 bytes += u64::from(picker.layout.length(piece));
             }
         }
+        let rates = picker.peers.values().filter(|peer| peer.rate().is_some()).count();
+        assert_eq!(picker.assumed_rate() == crate::limits::RATE_ASSUMED, rates == 0);
         let progress = picker.progress();
         assert_eq!((progress.wanted_pieces_left, progress.wanted_bytes_left), (left, bytes));
         assert_eq!(progress.requests as usize, asked.values().map(BTreeSet::len).sum::<usize>());

@@ -62,6 +62,10 @@ pub struct Picker {
     pub(crate) cancels: Vec<(PeerKey, BlockIndex)>,
     pub(crate) reports: Vec<(PeerKey, BlockIndex)>,
     pub(crate) next_late: u64,
+    /// Requests that wait with any peer.
+    pub(crate) in_flight: usize,
+    /// Peers of known rate.
+    rates_known: usize,
     pub(crate) received_bytes: u64,
     pub(crate) wasted_bytes: u64,
     verified_bytes: u64,
@@ -113,6 +117,8 @@ impl Picker {
             cancels: Vec::new(),
             reports: Vec::new(),
             next_late: u64::MAX,
+            in_flight: 0,
+            rates_known: 0,
             received_bytes: 0,
             wasted_bytes: 0,
             verified_bytes,
@@ -190,6 +196,7 @@ impl Picker {
         self.drop_current(peer);
         self.withdraw(peer, false, |_, _| true);
         if let Some(known) = self.peers.remove(&peer) {
+            self.rates_known -= usize::from(known.rate().is_some());
             self.count_holder(&known.has, false);
         }
     }
@@ -199,7 +206,9 @@ impl Picker {
     /// measure changed.
     pub fn set_peer_rate(&mut self, peer: PeerKey, bytes_per_s: u64, round_trip: Duration) {
         if let Some(peer) = self.peers.get_mut(&peer) {
+            self.rates_known -= usize::from(peer.rate().is_some());
             peer.set_rate(bytes_per_s, round_trip);
+            self.rates_known += usize::from(peer.rate().is_some());
         }
     }
 
@@ -231,6 +240,7 @@ impl Picker {
             known.take_ghost(block);
             return;
         }
+        self.in_flight -= 1;
         known.refuse(block.piece);
         if known.current == Some(block.piece) {
             self.drop_current(peer);
@@ -453,8 +463,8 @@ impl Picker {
     }
 
     /// What a peer of unknown rate is taken to deliver: little, unless nobody's rate is known.
-    fn assumed_rate(&self) -> u64 {
-        if self.peers.values().any(|peer| peer.rate().is_some()) { RATE_DOUBTED } else { RATE_ASSUMED }
+    pub(crate) fn assumed_rate(&self) -> u64 {
+        if self.rates_known > 0 { RATE_DOUBTED } else { RATE_ASSUMED }
     }
 
     /// When `key` would deliver more.
@@ -544,10 +554,9 @@ impl Picker {
         &self.layout
     }
 
-    /// How far the torrent is. Takes time by the number of peers, not of pieces.
+    /// How far the torrent is. Constant time.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let requests: usize = self.peers.values().map(|peer| peer.outstanding.len()).sum();
         Progress {
             pieces: self.have.count(),
             bytes: self.verified_bytes,
@@ -556,7 +565,7 @@ impl Picker {
             received_bytes: self.received_bytes,
             wasted_bytes: self.wasted_bytes,
             partial_pieces: u32::try_from(self.partials.len()).unwrap_or(u32::MAX),
-            requests: u32::try_from(requests).unwrap_or(u32::MAX),
+            requests: u32::try_from(self.in_flight).unwrap_or(u32::MAX),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Plays scenarios and prints what they show: `cargo run -p simnet -- [NAME] [--seed N[,N…]] [--record]`.
+//! Plays scenarios and prints what they show: `cargo run -p simnet -- [NAME] [--seed N[,N…]] [--seeks] [--record]`.
 
 use std::process::ExitCode;
 
@@ -6,8 +6,8 @@ use simnet::{Bound, SCENARIOS, bounds, misses, run, scenario};
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
 fn main() -> ExitCode {
-    let mut seeds: Vec<u64> = vec![1, 2, 3];
-    let (mut names, mut record) = (Vec::new(), false);
+    let mut seeds: Vec<u64> = Vec::new();
+    let (mut names, mut record, mut seeks) = (Vec::new(), false, false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
                 seeds = given.split(',').filter_map(|seed| seed.parse().ok()).collect();
             }
             "--record" => record = true,
+            "--seeks" => seeks = true,
             name => match scenario(name) {
                 Some(scenario) => names.push(scenario),
                 None => {
@@ -35,13 +36,12 @@ fn main() -> ExitCode {
     );
     let mut worse = false;
     for scenario in names {
-        let Some(report) = seeds.iter().map(|seed| run(scenario, *seed)).reduce(simnet::Report::and) else {
-            continue;
-        };
+        let runs = seeds.iter().map(|seed| run(scenario, *seed));
+        let report = runs.reduce(simnet::Report::and).unwrap_or_else(|| scenario.recorded());
         println!("{report}");
-        if std::env::var_os("SEEKS").is_some() {
-            for seek in &report.seeks {
-                println!("    {seek:?}");
+        if seeks {
+            for seek in report.seeks.iter().filter(|seek| !seek.first_bound.is_zero()) {
+                println!("    {seek}");
             }
         }
         tables.push_str(&format!("\n{}", Bound::from(&report).table(scenario.name)));

@@ -19,6 +19,22 @@ pub struct Seek {
     pub four_bound: Duration,
 }
 
+impl fmt::Display for Seek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let took = |at: Option<Duration>| at.map_or(f64::INFINITY, |at| (at - self.at).as_secs_f64());
+        write!(
+            f,
+            "at {:.3} s to {:.1} MiB: first byte {:.3} s of {:.3}, 4 MiB {:.3} s of {:.3}",
+            self.at.as_secs_f64(),
+            self.position as f64 / f64::from(1 << 20),
+            took(self.first),
+            self.first_bound.as_secs_f64(),
+            took(self.four),
+            self.four_bound.as_secs_f64(),
+        )
+    }
+}
+
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Report {
