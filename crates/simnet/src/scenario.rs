@@ -30,7 +30,7 @@ pub struct Scenario {
     play: fn(&mut Stage),
 }
 
-const SEEDS: &[u64] = &[1, 2, 3];
+const SEEDS: &[u64] = &[1, 2, 3, 4, 5, 6, 7, 8];
 
 /// Every scenario.
 pub const SCENARIOS: &[Scenario] = &[

@@ -19,8 +19,11 @@ const TRY_QUEUES: u32 = 4;
 const TRY_MIN: Duration = Duration::from_millis(300);
 /// ... and at most so long.
 const TRY_MAX: Duration = Duration::from_millis(2_000);
-/// After a try in vain the next waits for this many times as long.
+/// After a try in vain the next waits for this many times as long, and after each further one for twice that: a seek that comes
+/// during a try waits for more than it should.
 const REST: u32 = 3;
+/// The longest wait between tries, in the length of a try.
+const REST_MAX: u32 = 12;
 /// A rise in per cent that is none by chance.
 const RISE_PERCENT: u64 = 8;
 
@@ -34,11 +37,13 @@ pub(crate) struct Climb {
     bytes: u64,
     /// Bytes per second with `slack`; 0 when not measured.
     rate: u64,
+    /// The wait for the next try, in the length of a try.
+    rest: u32,
 }
 
 impl Climb {
     pub(crate) fn new() -> Self {
-        Self { slack: SLACK_MIN, trial: None, began: Duration::ZERO, bytes: 0, rate: 0 }
+        Self { slack: SLACK_MIN, trial: None, began: Duration::ZERO, bytes: 0, rate: 0, rest: REST }
     }
 
     /// How much to have in flight beyond the round trip, in time.
@@ -65,7 +70,7 @@ impl Climb {
     /// Goes on, given the shortest round trip.
     pub(crate) fn step(&mut self, now: Duration, round_trip: Duration) {
         let lasts = ((round_trip + self.slack()) * TRY_QUEUES).clamp(TRY_MIN, TRY_MAX);
-        let lasts = if self.trial.is_some() { lasts } else { lasts * REST };
+        let lasts = if self.trial.is_some() { lasts } else { lasts * self.rest };
         let passed = now.saturating_sub(self.began);
         if passed < lasts {
             return;
@@ -74,9 +79,13 @@ impl Climb {
         match self.trial.take() {
             Some(trial) if rate > self.rate + self.rate / 100 * RISE_PERCENT => {
                 self.slack = trial;
+                self.rest = REST;
                 self.trial = Some((trial * 2).min(SLACK_MAX)).filter(|next| *next > trial);
             }
-            Some(_) => self.slack = (self.slack * 4 / 5).max(SLACK_MIN),
+            Some(_) => {
+                self.slack = (self.slack * 4 / 5).max(SLACK_MIN);
+                self.rest = (self.rest * 2).min(REST_MAX);
+            }
             None => self.trial = Some((self.slack * 2).min(SLACK_MAX)),
         }
         self.rate = rate;
