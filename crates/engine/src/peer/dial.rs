@@ -76,36 +76,52 @@ async fn attempt(addr: SocketAddr, context: &PeerContext) -> Result<(Io, Hello),
         return Err(Ended::Refused("on the IP filter"));
     }
     let mut last = Ended::Closed;
-    for policy in policies(core.config.encryption) {
-        let permit = core.half_open.acquire().await.map_err(|_| Ended::Dropped)?;
-        let (stream, utp) = match timeout(CONNECT_TIMEOUT, connect(core, addr)).await {
-            Ok(connected) => connected?,
-            Err(_) => return Err(Ended::TimedOut(CONNECT_TIMEOUT)),
-        };
-        drop(permit);
-        let connection = Connection::outgoing(context.handshake(), *policy, crate::random::seed());
-        let mut io = Io::new(stream, connection);
-        match timeout(HANDSHAKE_TIMEOUT, io.handshake_event()).await {
-            Ok(Ok(Event::Handshaken(handshake, encryption))) => {
-                return Ok((io, hello(&handshake, encryption, utp)));
-            }
-            Ok(Ok(_)) => last = Ended::Refused("no handshake"),
-            Ok(Err(ended)) => last = ended,
-            Err(_) => last = Ended::TimedOut(HANDSHAKE_TIMEOUT),
+    for over in [Over::Either, Over::Utp] {
+        let mut closed = false;
+        for policy in policies(core.config.encryption) {
+            let permit = core.half_open.acquire().await.map_err(|_| Ended::Dropped)?;
+            let (stream, utp) = match timeout(CONNECT_TIMEOUT, connect(core, addr, over)).await {
+                Ok(connected) => connected?,
+                Err(_) => return Err(Ended::TimedOut(CONNECT_TIMEOUT)),
+            };
+            drop(permit);
+            let connection = Connection::outgoing(context.handshake(), *policy, crate::random::seed());
+            let mut io = Io::new(stream, connection);
+            last = match timeout(HANDSHAKE_TIMEOUT, io.handshake_event()).await {
+                Ok(Ok(Event::Handshaken(handshake, encryption))) => {
+                    return Ok((io, hello(&handshake, encryption, utp)));
+                }
+                Ok(Ok(_)) => Ended::Refused("no handshake"),
+                Ok(Err(ended)) => ended,
+                Err(_) => Ended::TimedOut(HANDSHAKE_TIMEOUT),
+            };
+            closed = !utp && matches!(last, Ended::Closed | Ended::Io(_));
+        }
+        // Who speaks uTP alone takes a TCP connection and closes it.
+        if !closed || core.utp.is_none() {
+            break;
         }
     }
     Err(last)
 }
 
+/// What a connection may go over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// TCP, and uTP when that takes long or fails.
+    Either,
+    Utp,
+}
+
 /// A connection to `addr`; whether it is uTP.
-async fn connect(core: &Core, addr: SocketAddr) -> io::Result<(Box<dyn Transport>, bool)> {
+async fn connect(core: &Core, addr: SocketAddr, over: Over) -> io::Result<(Box<dyn Transport>, bool)> {
     let tcp = async {
         let stream = core.egress.connect_tcp(addr).await?;
         stream.set_nodelay(true)?;
         Ok::<Box<dyn Transport>, io::Error>(Box::new(stream))
     };
     let Some(utp) = core.utp.as_ref() else { return tcp.await.map(|stream| (stream, false)) };
-    if !core.config.tcp {
+    if !core.config.tcp || over == Over::Utp {
         return utp.connect(addr).await.map(|stream| (stream, true));
     }
     tokio::pin!(tcp);
