@@ -7,7 +7,7 @@ use metainfo::Bitfield;
 use peer_wire::{Message, allowed_fast, peer_priority};
 
 use crate::{
-    Hello, Limits, Output, PeerKey, Privacy, Reason, Source,
+    Hello, Limits, Output, PeerKey, Priority, Privacy, Reason, Source,
     candidates::{End, canonical},
     peers::{Kind, Peer, Peers},
     pex::Exchange,
@@ -33,11 +33,21 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 const DEPARTED_MAX: usize = 1_024;
 
 impl Torrent {
-    /// Whether nobody can give us anything we want.
+    /// Whether nobody can give us anything we want. Who chose no file at all, or reads at present, may want something the
+    /// next moment.
     pub(crate) fn needs_nothing(&self) -> bool {
-        self.content
-            .as_ref()
-            .is_some_and(|content| content.picker.progress().is_finished() && !content.picker.urgent())
+        self.content.as_ref().is_some_and(|content| {
+            content.picker.progress().is_finished()
+                && !content.picker.urgent()
+                && (content.picker.have().is_full() || self.readers.is_empty() && !self.waits_for_readers())
+        })
+    }
+
+    /// Whether no piece is wanted but what readers ask for.
+    fn waits_for_readers(&self) -> bool {
+        let pieces = self.content.as_ref().map_or(0, |content| content.layout.pieces());
+        self.wanted.last().is_some_and(|(range, _)| range.end >= pieces)
+            && self.wanted.iter().all(|(_, priority)| *priority == Priority::Skip)
     }
 
     /// How early `addr` is dialled among equals (BEP 40).

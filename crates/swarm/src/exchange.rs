@@ -35,7 +35,7 @@ impl Torrent {
             request_queue: u32::try_from(upload::QUEUE_MAX).ok(),
             metadata_size: size,
             your_ip: self.peers.get(key).and_then(|peer| peer.addr).map(|addr| addr.ip()),
-            upload_only: self.is_finished() && self.super_seed.is_none(),
+            upload_only: self.needs_nothing() && self.super_seed.is_none(),
             ..ExtendedHandshake::default()
         }
     }

@@ -340,6 +340,7 @@ impl Torrent {
 
     /// Says when everything wanted has come, and when something is missing again.
     pub(crate) fn check_finished(&mut self, now: Duration) {
+        self.tell_upload_only(now);
         let Some(content) = &mut self.content else { return };
         let finished = content.picker.progress().is_finished();
         if finished == content.finished {
@@ -354,14 +355,25 @@ impl Torrent {
             self.refill_all = true;
         }
         self.tell_news(now);
-        for key in self.keys_where(|peer| peer.is_up() && peer.speaks.upload_only) {
-            self.send(now, key, Message::UploadOnly(finished));
-        }
         if finished {
             for key in self.keys_where(|peer| peer.is_up()) {
                 self.drop_if_useless(now, key);
             }
             self.update_super_seed(now);
+        }
+    }
+
+    /// Says whether we still take anything (BEP 21), when that changes.
+    fn tell_upload_only(&mut self, now: Duration) {
+        let only = self.needs_nothing();
+        let Some(content) = &mut self.content else { return };
+        if content.upload_only == only {
+            return;
+        }
+        content.upload_only = only;
+        self.tell_news(now);
+        for key in self.keys_where(|peer| peer.is_up() && peer.speaks.upload_only) {
+            self.send(now, key, Message::UploadOnly(only));
         }
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Content {
     pub(crate) downloaded: bool,
     /// [`Output::Finished`] was given and nothing wanted has become missing since.
     pub(crate) finished: bool,
+    /// What peers were told of us taking anything (BEP 21).
+    pub(crate) upload_only: bool,
 }
 
 /// Whether the torrent runs.
@@ -371,6 +373,7 @@ impl Torrent {
             picker,
             downloaded: false,
             finished: false,
+            upload_only: false,
         });
         self.apply_wanted();
         self.content_known(now);

@@ -415,6 +415,10 @@ impl Task {
     }
 
     fn take_readers(&mut self, now: Duration) {
+        if self.resting && !self.swarm.is_seed() && self.shared.readers().open_count() > 0 {
+            self.resting = false;
+            self.go_on(now);
+        }
         for (reader, change) in self.shared.readers.take_changes() {
             match (change.opened, change.at, change.closed) {
                 (true, Some(at), _) => self.swarm.handle(now, Input::ReaderOpened { reader, at }),
@@ -612,9 +616,11 @@ impl Task {
     }
 
     pub(super) fn goal_is_reached(&self, now: Duration) -> bool {
+        // Readers of what is not here yet would wait for ever.
+        let idle = self.swarm.is_seed() || self.wanted > 0 && self.shared.readers().open_count() == 0;
         let goal = self.goal();
         let stated = goal.ratio.is_some() || goal.time.is_some();
-        stated && !self.goal_ignored && goals::is_reached(goal, &self.asked(), &self.given(now))
+        stated && idle && !self.goal_ignored && goals::is_reached(goal, &self.asked(), &self.given(now))
     }
 
     /// When a goal of time may be reached, for the timer.

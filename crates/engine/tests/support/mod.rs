@@ -1,4 +1,5 @@
 //! Torrents made on the spot and sessions on loopback.
+#![allow(dead_code, reason = "shared by tests of which not every one uses everything")]
 #![expect(clippy::unwrap_used, reason = "test support")]
 
 use std::{path::Path, time::Duration};
