@@ -26,6 +26,7 @@ impl Task {
         self.saved.downloaded = totals.downloaded;
         self.saved.wasted = totals.wasted;
         self.saved.corrupt = totals.corrupt;
+        self.saved.owes_completed = self.trackers.owes_completed();
         self.remembered = counters;
         if let Some(since) = &mut self.seeding_since {
             self.saved.seeding_time += now.saturating_sub(*since).as_secs_f64();

@@ -28,6 +28,8 @@ pub(crate) struct Saved {
     pub(crate) added: u64,
     /// Seconds since 1970; when everything wanted was here.
     pub(crate) completed: Option<u64>,
+    /// We downloaded the last piece and no tracker has heard of it yet.
+    pub(crate) owes_completed: bool,
     pub(crate) uploaded: u64,
     pub(crate) downloaded: u64,
     pub(crate) wasted: u64,

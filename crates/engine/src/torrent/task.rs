@@ -168,7 +168,10 @@ impl Task {
         } else {
             Reach::Public(core.discovery.finder(plan.info_hash, inbox_sender.clone()))
         };
-        let trackers = Trackers::of(&context, &plan.saved.trackers);
+        let mut trackers = Trackers::of(&context, &plan.saved.trackers);
+        if plan.saved.owes_completed {
+            trackers.completed();
+        }
         let readers = Arc::new(Readers::new());
         let now = core.now();
         let mut swarm = swarm::Torrent::new(config);

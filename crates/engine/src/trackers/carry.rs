@@ -37,6 +37,8 @@ use crate::egress::{
 const WAIT: Duration = Duration::from_secs(60);
 /// For the last one: who leaves does not wait.
 const WAIT_STOPPED: Duration = Duration::from_secs(4);
+/// For a scrape, which is worth less.
+const WAIT_SCRAPE: Duration = Duration::from_secs(15);
 /// Announces on their way at a time, over all torrents.
 const AT_ONCE_MAX: usize = 200;
 /// Addresses of one family that are tried.
@@ -65,11 +67,13 @@ struct Connections {
     ids: HashMap<SocketAddr, (ConnectionId, Duration)>,
 }
 
-/// What comes home of one announce: exactly one `First`, then what other addresses said.
+/// What comes home of one announce: exactly one `First`, then what other addresses said, and a scrape where the answer did not
+/// count peers.
 #[derive(Debug)]
 pub(crate) enum News {
     First(Result<AnnounceAnswer, Failure>),
     More(AnnounceAnswer),
+    Scraped(ScrapeEntry),
 }
 
 impl Carrier {
@@ -106,6 +110,7 @@ impl Carrier {
                 return tell(News::First(Err(Failure::Unreachable { reason }))).await;
             }
         };
+        let (event, info_hash) = (request.event, request.info_hash);
         let mut attempts = JoinSet::new();
         for addrs in groups {
             let (carrier, url, request) = (self.clone(), url.clone(), request.clone());
@@ -124,12 +129,13 @@ impl Carrier {
                 }
             });
         }
-        let (mut told, mut failure) = (false, None);
+        let (mut told, mut uncounted, mut failure) = (false, false, None);
         while let Some(joined) = attempts.join_next().await {
             match joined {
                 Ok(Ok(answer)) if told => tell(News::More(answer)).await,
                 Ok(Ok(answer)) => {
                     told = true;
+                    uncounted = answer.seeders.is_none() && event != Some(Event::Stopped);
                     tell(News::First(Ok(answer))).await;
                 }
                 Ok(Err(failed)) => {
@@ -138,6 +144,9 @@ impl Carrier {
                 Err(error) => tracing::error!(%error, "an announce panicked"),
             }
         }
+        if uncounted && let Ok(Some(entry)) = self.scrape(&url, info_hash).await {
+            tell(News::Scraped(entry)).await;
+        }
         if !told {
             let failure = failure.unwrap_or_else(|| Failure::Unreachable { reason: "no address".into() });
             tell(News::First(Err(failure))).await;
@@ -145,13 +154,12 @@ impl Carrier {
     }
 
     /// What the tracker knows of a torrent, without announcing; `None` if it knows nothing of it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "idle torrents are scraped next"))]
     pub(crate) async fn scrape(
         self: &Arc<Self>,
         url: &TrackerUrl,
         info_hash: metainfo::InfoHash,
     ) -> Result<Option<ScrapeEntry>, Failure> {
-        let deadline = tokio::time::Instant::now() + WAIT;
+        let deadline = tokio::time::Instant::now() + WAIT_SCRAPE;
         let groups = self.addresses(url).await.map_err(|error| unreachable(&error))?;
         let addrs = groups.into_iter().next().flatten();
         let Some(url) = scrape_url(url) else {

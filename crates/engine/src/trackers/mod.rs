@@ -149,6 +149,10 @@ impl Trackers {
                 answer
             }
             News::More(answer) => answer,
+            News::Scraped(entry) => {
+                self.announcer.handle_scrape(reply.tracker, &entry);
+                return Vec::new();
+            }
             News::First(Err(failure)) => {
                 if awaited {
                     if let Some(url) = self.announcer.url(reply.tracker) {
@@ -172,9 +176,7 @@ impl Trackers {
         self.announcer.completed();
     }
 
-    /// Whether a tracker has still to hear that: to be kept over a restart, and told again then by
-    /// [`completed`](Self::completed).
-    #[expect(dead_code, reason = "resume data keeps it next")]
+    /// Whether no tracker has heard of that yet: to be kept over a restart, and told then by [`completed`](Self::completed).
     pub(crate) fn owes_completed(&self) -> bool {
         self.announcer.owes_completed()
     }

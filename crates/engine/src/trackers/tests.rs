@@ -89,9 +89,11 @@ async fn an_http_tracker_hears_an_announce_and_answers_with_peers() {
     let (addr, heard) = http_tracker(answer).await;
     let carrier = carrier();
     let url = format!("http://u:p@{addr}/announce");
-    assert_eq!(peers(&announce(&carrier, &url, Some(Event::Started)).await), ["127.0.0.1:6881"]);
-    let scraped = carrier.scrape(&url.parse().unwrap(), InfoHash([b'a'; 20])).await.unwrap();
-    assert_eq!(scraped, Some(ScrapeEntry { seeders: 1, ..ScrapeEntry::default() }));
+    // Nothing in the answer counts peers: a scrape does.
+    let mut news = announce(&carrier, &url, Some(Event::Started)).await;
+    let scraped = ScrapeEntry { seeders: 1, ..ScrapeEntry::default() };
+    assert!(matches!(news.pop(), Some(News::Scraped(entry)) if entry == scraped));
+    assert_eq!(peers(&news), ["127.0.0.1:6881"]);
     let heard = heard.lock().unwrap();
     assert!(heard[0].starts_with("GET /announce?info_hash=aaaa"), "{}", heard[0]);
     assert!(heard[0].to_lowercase().contains("authorization: basic dtpw"), "{}", heard[0]);
@@ -184,7 +186,7 @@ async fn a_tracker_with_both_families_hears_us_over_both() {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = vec![0; 4096];
             let _ = stream.read(&mut head).await;
-            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nd8:intervali60e5:peers0:e").await;
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nd8:completei0e8:intervali60e5:peers0:e").await;
         });
     }
     let news = announce(&carrier(), &format!("http://localhost:{port}/announce"), None).await;
@@ -194,7 +196,8 @@ async fn a_tracker_with_both_families_hears_us_over_both() {
 #[tokio::test]
 async fn a_torrent_starts_completes_and_stops_at_its_trackers() {
     let (addr, heard) =
-        http_tracker(b"HTTP/1.0 200 OK\r\n\r\nd8:intervali1800e5:peers6:\x7f\0\0\x01\x1a\xe1e").await;
+        http_tracker(b"HTTP/1.0 200 OK\r\n\r\nd8:completei1e8:intervali1800e5:peers6:\x7f\0\0\x01\x1a\xe1e")
+            .await;
     let (home, mut replies) = tokio::sync::mpsc::channel(8);
     let home: super::Home = Arc::new(move |reply| {
         let home = home.clone();

@@ -22,7 +22,7 @@ mod tests;
 mod tracker;
 
 use random::Random;
-use tracker::{Known, Tracker};
+use tracker::Tracker;
 
 /// Trackers of one torrent; a torrent that names more is answered by the first ones.
 pub const TRACKERS_MAX: usize = 100;
@@ -208,10 +208,11 @@ impl Announcer {
         self.completed = true;
     }
 
-    /// Whether a tracker that knows us has still to hear [`completed`](Self::completed): to be kept over a restart.
+    /// Whether no tracker has heard of [`completed`](Self::completed) yet: to be kept over a restart and told again then. Once
+    /// one has, the others are let be: after a restart nobody knows who they were.
     #[must_use]
     pub fn owes_completed(&self) -> bool {
-        self.completed && self.trackers.iter().any(|t| !t.completed_told && t.known == Known::Yes)
+        self.completed && !self.trackers.iter().any(|t| t.completed_told)
     }
 
     /// We leave: whoever may know us hears `stopped`, once, and nothing else is announced.
