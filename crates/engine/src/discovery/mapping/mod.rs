@@ -4,6 +4,8 @@
 //! Why it is our own: design 0008.
 
 mod natpmp;
+#[cfg(test)]
+mod router;
 mod upnp;
 
 use std::{
