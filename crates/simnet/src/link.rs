@@ -15,11 +15,56 @@ pub(crate) struct Line {
     pub(crate) lost_one_in: u64,
     /// Bytes written ahead of the line: what no CANCEL takes back.
     pub(crate) socket_bytes: u64,
+    /// Its own limiter hands out the rate in portions, one each so often, and sends each at once; zero: it sends evenly.
+    pub(crate) gusts: Duration,
+}
+
+/// What a limiter that works in portions sends at.
+const GUST_BYTES_PER_S: u64 = 100 << 20;
+
+/// What is left of the current portion.
+#[derive(Debug, Default)]
+pub(crate) struct Portion {
+    /// Which portion, counted in `gusts` since the beginning.
+    number: u128,
+    left: u64,
+}
+
+impl Line {
+    /// When a message of `bytes` that may leave from `now` on has left.
+    pub(crate) fn leaves(&self, now: Duration, bytes: u64, portion: &mut Portion) -> Duration {
+        if self.gusts.is_zero() {
+            return now + transfer(bytes, self.up_bytes_per_s);
+        }
+        let number = now.as_nanos() / self.gusts.as_nanos();
+        let each =
+            self.up_bytes_per_s.saturating_mul(u64::try_from(self.gusts.as_micros()).unwrap_or(u64::MAX))
+                / 1_000_000;
+        if number != portion.number {
+            // What was not used is lost, what was overdrawn is owed.
+            *portion = Portion { number, left: each };
+        }
+        if portion.left > 0 {
+            portion.left = portion.left.saturating_sub(bytes);
+            return now + transfer(bytes, GUST_BYTES_PER_S);
+        }
+        let next =
+            Duration::from_nanos(u64::try_from((number + 1) * self.gusts.as_nanos()).unwrap_or(u64::MAX));
+        *portion = Portion { number: number + 1, left: each.saturating_sub(bytes) };
+        next + transfer(bytes, GUST_BYTES_PER_S)
+    }
 }
 
 impl Line {
     pub(crate) const fn new(up_bytes_per_s: u64, down_bytes_per_s: u64, latency: Duration) -> Self {
-        Self { up_bytes_per_s, down_bytes_per_s, latency, lost_one_in: 0, socket_bytes: 256 << 10 }
+        Self {
+            up_bytes_per_s,
+            down_bytes_per_s,
+            latency,
+            lost_one_in: 0,
+            socket_bytes: 256 << 10,
+            gusts: Duration::ZERO,
+        }
     }
 }
 

@@ -47,6 +47,12 @@ pub const SCENARIOS: &[Scenario] = &[
         play: four_slow_seeders,
     },
     Scenario {
+        name: "four-gusty-seeders",
+        about: "four seeders of 1 MiB/s whose limiters hand out portions twice a second",
+        seeds: SEEDS,
+        play: four_gusty_seeders,
+    },
+    Scenario {
         name: "seek-into-a-hole",
         about: "eight seeders of 1 MiB/s, 10-80 ms away; a film of 1 MiB/s, 20 seeks",
         seeds: SEEDS,
@@ -256,6 +262,21 @@ fn four_slow_seeders(stage: &mut Stage) {
     let tail = stage.layout.total() - 3 * MIB / 2;
     stage.world.seek(stage.ours, player, tail, false);
     stage.await_four(player, 60 * S);
+}
+
+fn four_gusty_seeders(stage: &mut Stage) {
+    stage.us(MS / 20);
+    for _ in 0..4 {
+        let node = stage.fake(MIB, MS / 20, Manner::Honest);
+        stage.world.nodes[node].line.gusts = 500 * MS;
+    }
+    let player = stage.world.add_player(stage.ours, Some(MIB));
+    stage.meet();
+    stage.pass(2 * S);
+    for _ in 0..10 {
+        let plays = stage.world.rng.time(2 * S..3 * S);
+        stage.seeks(player, 1, plays);
+    }
 }
 
 fn seek_into_a_hole(stage: &mut Stage) {

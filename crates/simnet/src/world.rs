@@ -12,7 +12,7 @@ use swarm::{BlockRead, PeerKey, Stored};
 
 use crate::{
     fake::Fake,
-    link::{Line, Stream, payload_bytes, transfer},
+    link::{Line, Portion, Stream, payload_bytes, transfer},
     real::Real,
     rng::Rng,
 };
@@ -150,6 +150,7 @@ pub(crate) struct Node {
     /// Streams with something to send, in turn: connection and end.
     sending: VecDeque<(ConnId, usize)>,
     busy: bool,
+    portion: Portion,
     down_free: Duration,
     /// Payload that came to it, ever.
     pub(crate) payload_in: u64,
@@ -193,6 +194,7 @@ impl World {
             up: true,
             sending: VecDeque::new(),
             busy: false,
+            portion: Portion::default(),
             down_free: Duration::ZERO,
             payload_in: 0,
         });
@@ -339,7 +341,9 @@ impl World {
                 self.nodes[node].sending.push_back((conn, from));
             }
             self.nodes[node].busy = true;
-            let gone = self.now + transfer(bytes, self.nodes[node].line.up_bytes_per_s);
+            let now = self.now;
+            let sender = &mut self.nodes[node];
+            let gone = sender.line.leaves(now, bytes, &mut sender.portion);
             self.plan(gone, Event::Left { node });
             self.on_the_way(conn, from, message, bytes, gone);
             self.pump(conn, from);
