@@ -26,10 +26,10 @@ use crate::rate::Limiter;
 const READ_BYTES_MIN: usize = 16 << 10;
 
 /// What a connection that fills its buffers reads at a time.
-const READ_BYTES_MAX: usize = 512 << 10;
+const READ_BYTES_MAX: usize = 256 << 10;
 
 /// Bytes of messages handed over at a time at most.
-const BATCH_BYTES_MAX: usize = 512 << 10;
+const BATCH_BYTES_MAX: usize = 256 << 10;
 
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;

@@ -34,7 +34,7 @@ const HALF_OPEN_MAX: usize = 100;
 const PORTS_TRIED: u16 = 8;
 
 /// Bytes on their way to the disk before sockets are read no more.
-const BYTES_IN_FLIGHT_MAX: u64 = 16 << 20;
+const BYTES_IN_FLIGHT_MAX: u64 = 8 << 20;
 
 pub(crate) struct Core {
     pub(crate) config: Config,

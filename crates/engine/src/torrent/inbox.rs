@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Messages that wait for a torrent's task. Each may hold a batch of blocks, so there are few.
-pub(crate) const INBOX_MAX: usize = 32;
+pub(crate) const INBOX_MAX: usize = 16;
 
 pub(crate) type InboxSender = mpsc::Sender<Inbox>;
 

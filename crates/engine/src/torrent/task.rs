@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Messages taken from the inbox at a time.
-const BATCH_MAX: usize = 16;
+const BATCH_MAX: usize = 8;
 
 /// How often a torrent that changes is seen to.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
