@@ -59,6 +59,8 @@ pub struct Config {
     pub external: Vec<IpAddr>,
     /// What is known of privacy; [`Info::private`] settles it. A magnet that carries a passkey begins as private.
     pub privacy: Privacy,
+    /// Whether a public torrent exchanges peers with peers (BEP 11).
+    pub exchange: bool,
     /// What it may hold.
     pub limits: Limits,
     /// Whether seeding gives each piece away once first (BEP 16).
@@ -79,6 +81,7 @@ impl Config {
             dht_port: None,
             external: Vec::new(),
             privacy: Privacy::Public,
+            exchange: true,
             limits: Limits::default(),
             super_seeding: false,
             seed,

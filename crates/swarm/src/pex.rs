@@ -37,9 +37,10 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// None for a private torrent.
+    /// None for a private torrent, nor where the user wants none.
     pub(crate) fn for_torrent(config: &Config) -> Option<Self> {
         match config.privacy {
+            Privacy::Public if !config.exchange => None,
             Privacy::Public => Some(Self { peers: BTreeMap::new() }),
             Privacy::Private => None,
         }
@@ -139,5 +140,7 @@ mod tests {
         let mut config = Config::new(InfoHash([0; 20]), [0; 20], 0);
         config.privacy = Privacy::Private;
         assert!(Exchange::for_torrent(&config).is_none());
+        let unwanted = Config { privacy: Privacy::Public, exchange: false, ..config };
+        assert!(Exchange::for_torrent(&unwanted).is_none());
     }
 }

@@ -156,6 +156,7 @@ impl Task {
             dht_port: core.discovery.dht_port(),
             client: crate::CLIENT.into(),
             privacy: if private { swarm::Privacy::Private } else { swarm::Privacy::Public },
+            exchange: core.config.pex,
             limits: swarm::Limits {
                 connections_max: core.config.peers_per_torrent_max,
                 ..swarm::Limits::default()
