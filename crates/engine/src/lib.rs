@@ -12,7 +12,6 @@
 
 mod config;
 mod discovery;
-#[cfg_attr(not(test), expect(dead_code, reason = "addresses of torrents and web seeds are wired to it next"))]
 mod egress;
 mod error;
 mod event;

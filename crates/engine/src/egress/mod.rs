@@ -140,6 +140,7 @@ impl Egress {
     }
 
     /// A stream to a host by name: the proxy's resolver, the interface's or the system's, in this order of what is set.
+    #[cfg(test)]
     pub(crate) async fn connect_host(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         self.connect(&self.way(), &Destination::new(host, port)).await
     }
@@ -178,8 +179,7 @@ impl Egress {
         self.way().bind_udp(addr)
     }
 
-    /// The addresses of a host. Fails with a proxy, which resolves what it is asked to connect to: see
-    /// [`connect_host`](Self::connect_host).
+    /// The addresses of a host. Fails with a proxy, which resolves the names that it is asked to connect to.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let way = self.way();
         match &way.proxy {

@@ -14,27 +14,37 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 pub(crate) struct Lazy(OnceLock<Arc<ClientConfig>>);
 
 impl Lazy {
-    fn get(&self) -> io::Result<Arc<ClientConfig>> {
+    fn get(&self) -> Arc<ClientConfig> {
         if let Some(config) = self.0.get() {
-            return Ok(config.clone());
+            return config.clone();
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(self.0.get_or_init(|| Arc::new(config)).clone())
+        self.0.get_or_init(|| config(roots)).clone()
+    }
+
+    /// Trusts this one and no other.
+    #[cfg(test)]
+    pub(super) fn trust(&self, certificate: &[u8]) {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.to_vec().into()).unwrap();
+        assert!(self.0.set(config(roots)).is_ok());
     }
 
     /// Speaks TLS over `stream` with `host`, whose certificate must be for that name.
     pub(crate) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        TlsConnector::from(self.get()?).connect(name, stream).await
+        TlsConnector::from(self.get()).connect(name, stream).await
     }
+}
+
+fn config(roots: RootCertStore) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = &[&rustls::version::TLS13, &rustls::version::TLS12];
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions);
+    let builder = builder.expect("ring speaks both versions");
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }

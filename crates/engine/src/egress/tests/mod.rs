@@ -134,6 +134,44 @@ async fn https_is_not_spoken_to_a_server_without_tls() {
     assert!(matches!(refused, Err(HttpError::Unreachable(_))), "{refused:?}");
 }
 
+/// A server for `localhost` with a certificate of its own making, valid until 2126. Its port.
+async fn tls_server() -> u16 {
+    let (certificate, key) = (include_bytes!("localhost.der"), include_bytes!("localhost.key.der"));
+    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.to_vec().into()], key.to_vec().try_into().unwrap())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind(loopback()).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(&ok("hello")).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_certificate_is_checked_for_who_vouches_for_it_and_for_its_name() {
+    let port = tls_server().await;
+    let refused = fetch(&open(), &format!("https://localhost:{port}/announce")).await.unwrap_err();
+    assert!(matches!(refused, HttpError::Unreachable(_)), "{refused:?}");
+    assert!(refused.to_string().contains("certificate"), "{refused}");
+    let trusting = open();
+    trusting.inner.tls.trust(include_bytes!("localhost.der"));
+    let fetched = fetch(&trusting, &format!("https://localhost:{port}/announce")).await.unwrap();
+    assert_eq!(fetched.body, b"hello");
+    let other = fetch(&trusting, &format!("https://127.0.0.1:{port}/announce")).await.unwrap_err();
+    assert!(other.to_string().contains("certificate"), "{other}");
+}
+
 #[tokio::test]
 async fn an_interface_that_is_not_there_lets_nothing_out() {
     let egress = Egress::of(Way { interface: Some("hw-none0".into()), ..Way::default() });
