@@ -94,9 +94,17 @@ class Headwater(Client):
                     raise Failed("headwater serve does not answer")
                 time.sleep(0.01)
 
-    def add(self, base, torrent):
+    def add(self, base, torrent, options=None):
         with open(torrent, "rb") as read:
             body = read.read()
+        if options:
+            edge = "8e1f5c40"
+            form = (
+                f'--{edge}\r\nContent-Disposition: form-data; name="options"\r\n\r\n{json.dumps(options)}\r\n'
+                f'--{edge}\r\nContent-Disposition: form-data; name="torrent"; filename="film.torrent"\r\n\r\n'
+            )
+            body = form.encode() + body + f"\r\n--{edge}--\r\n".encode()
+            return request(base + "/api/v1/torrents", body, {"Content-Type": f"multipart/form-data; boundary={edge}"})
         return request(base + "/api/v1/torrents", body, {"Content-Type": "application/x-bittorrent"})
 
 

@@ -37,6 +37,8 @@ def session(args):
             "enable_outgoing_utp": False,
             # Several seeders of one measurement live at one address.
             "allow_multiple_connections_per_ip": True,
+            # With nothing wanted but pieces with deadlines it takes itself for finished, and seeds for useless.
+            "close_redundant_connections": False,
             "active_limit": -1,
             "active_seeds": -1,
             "stop_tracker_timeout": 1,
@@ -130,6 +132,8 @@ class Reader:
         for n, ahead in enumerate(range(piece, min(piece + self.ahead, self.info.num_pieces()))):
             if ahead not in self.asked:
                 self.asked.add(ahead)
+                if self.handle.piece_priority(ahead) == 0:
+                    self.handle.piece_priority(ahead, 7)
                 # The alert brings the bytes.
                 self.handle.set_piece_deadline(ahead, n * 250, lt.deadline_flags_t.alert_when_available)
 
@@ -160,7 +164,11 @@ class Reader:
 def read(args):
     ses = session(args)
     start = time.monotonic()
-    handle = ses.add_torrent(parameters(args.torrent, args.save))
+    wish = parameters(args.torrent, args.save)
+    if args.only_read:
+        # A piece with a deadline is fetched all the same.
+        wish.file_priorities = [0] * wish.ti.num_files()
+    handle = ses.add_torrent(wish)
     connect(handle, args.peer)
     reader = Reader(ses, handle, args.ahead)
     total = handle.torrent_file().total_size()
@@ -199,6 +207,7 @@ def main():
     parser.add_argument("--peer", action="append", default=[])
     parser.add_argument("--listen", default="127.0.0.1:0")
     parser.add_argument("--upload-limit", type=int, default=0)
+    parser.add_argument("--only-read", action="store_true")
     parser.add_argument("--ahead", type=int, default=5)
     args = parser.parse_args()
     if args.command == "version":

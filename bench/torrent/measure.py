@@ -102,7 +102,8 @@ def seek(bench, who):
     if who.name == "headwater":
         process, base, _ = who.serve()
         began = time.monotonic()
-        added = who.add(base, torrent)
+        # Nothing is wanted but what is read.
+        added = who.add(base, torrent, {"files": []} if bench.args.only_read else None)
         path = f"/api/v1/video/{added['info_hash']}-0/file"
         for number, (offset, length, pause) in enumerate(reads):
             if number:
@@ -110,7 +111,8 @@ def seek(bench, who):
             found.append(http_range(base, path, None if offset == size - tail else offset, length, began))
             time.sleep(pause)
     else:
-        reader = bench.lt("read", "--torrent", torrent, "--save", bench.folder("into"), "--ahead", "8", python=who.python)
+        reader = bench.lt("read", "--torrent", torrent, "--save", bench.folder("into"), "--ahead", "8",
+                          *(["--only-read"] if bench.args.only_read else []), python=who.python)
         for offset, length, pause in reads:
             reader.say(f"{offset} {length} {pause}")
             line = reader.line("first", bench.args.limit)
@@ -209,6 +211,7 @@ def main():
     parser.add_argument("--piece", type=int, default=MIB)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--only-read", action="store_true", help="seek: nothing is fetched that no reader wants")
     parser.add_argument("--limit", type=float, default=180)
     args = parser.parse_args()
     if args.what == "clients":

@@ -112,6 +112,22 @@ fn kinds(scale: &Scale) -> Vec<Kind> {
         clients: ALL,
         columns: Kind::TRANSFER,
     };
+    let seek = |wanted: &str, more: &[&str]| Kind {
+        what: "seek",
+        title: format!(
+            "Four seeders of 1 MiB/s, 1 MiB pieces, {wanted}; the links allow 0.25 s for a piece, 1.25 s for five"
+        ),
+        arguments: with(size(scale.film), more),
+        clients: OURS_AND_LIBTORRENT,
+        columns: &[
+            ("first byte s", "first", 1.0, 2),
+            ("4 MiB s", "first_4", 1.0, 2),
+            ("after a seek s", "seek_first", 1.0, 2),
+            ("4 MiB after it s", "seek_4", 1.0, 2),
+            ("tail s", "tail_first", 1.0, 2),
+            ("sent, not asked for MiB", "unasked", 1.0 / 1_048_576.0, 1),
+        ],
+    };
     vec![
         bulk(1024),
         bulk(256),
@@ -130,22 +146,8 @@ fn kinds(scale: &Scale) -> Vec<Kind> {
             clients: SEEDING,
             columns: &[("s", "wall", 1.0, 3)],
         },
-        Kind {
-            what: "seek",
-            title:
-                "Four seeders of 1 MiB/s, 1 MiB pieces; the links allow 0.25 s for a piece, 1.25 s for five"
-                    .into(),
-            arguments: size(scale.film),
-            clients: OURS_AND_LIBTORRENT,
-            columns: &[
-                ("first byte s", "first", 1.0, 2),
-                ("4 MiB s", "first_4", 1.0, 2),
-                ("after a seek s", "seek_first", 1.0, 2),
-                ("4 MiB after it s", "seek_4", 1.0, 2),
-                ("tail s", "tail_first", 1.0, 2),
-                ("sent, not asked for MiB", "unasked", 1.0 / 1_048_576.0, 1),
-            ],
-        },
+        seek("the whole film is wanted", &[]),
+        seek("only what is read is wanted", &["--only-read"]),
         Kind {
             what: "idle",
             title: format!("{} torrents that nobody asks for, {} s", scale.idle, scale.idle_seconds),
