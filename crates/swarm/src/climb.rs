@@ -27,6 +27,9 @@ const REST_MAX: u32 = 12;
 /// A rise in per cent that is none by chance.
 const RISE_PERCENT: u64 = 8;
 
+/// What a rate of before loses of its weight with each try: one part in so many.
+const FADE: u64 = 12;
+
 /// The search for the slack of one peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Climb {
@@ -88,7 +91,8 @@ impl Climb {
             }
             None => self.trial = Some((self.slack * 2).min(SLACK_MAX)),
         }
-        self.rate = rate;
+        // A sender whose token bucket is filled twice a second has good and bad stretches: a rise is one over the good ones.
+        self.rate = rate.max(self.rate - self.rate / FADE);
         self.restart(now);
     }
 }

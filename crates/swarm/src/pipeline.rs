@@ -30,6 +30,12 @@ pub(crate) const REQQ_UNKNOWN: usize = 250;
 const WINDOW: Duration = Duration::from_millis(1_200);
 /// A rate over less than this is not believed to be the peer's, while somebody watches: senders' token buckets burst.
 const WATCHED_SPAN_MIN: Duration = Duration::from_millis(40);
+/// A rate over less than this is not believed to last.
+const STEADY_SPAN_MIN: Duration = Duration::from_millis(500);
+/// A peer at least so far away fills its path by doubling; a nearer one needs no more than ...
+const FAR: Duration = Duration::from_millis(10);
+/// ... this much on the way until its rate is known to last.
+const NEAR_QUEUE: u64 = 6 * BLOCK_LENGTH as u64;
 /// The start is over when so many round trips in a row ...
 const START_ROUNDS: u8 = 2;
 /// ... brought less than this much more, in per cent.
@@ -128,11 +134,29 @@ impl Pipeline {
         let by_rate = if rate == 0 {
             start
         } else {
-            let time = queue + self.round_trip.unwrap_or_default();
-            let blocks = bytes_in(rate, time).div_ceil(u64::from(BLOCK_LENGTH));
-            usize::try_from(blocks).unwrap_or(QUEUE_MAX).max(QUEUE_MIN)
+            let round_trip = self.round_trip.unwrap_or_default();
+            let bytes = if watched {
+                self.watched_bytes(now, rate, queue, round_trip)
+            } else {
+                bytes_in(rate, queue + round_trip)
+            };
+            usize::try_from(bytes.div_ceil(u64::from(BLOCK_LENGTH))).unwrap_or(QUEUE_MAX).max(QUEUE_MIN)
         };
         by_rate.min(by_growth).clamp(1, self.reqq.min(QUEUE_MAX))
+    }
+
+    /// Bytes that may be in flight while somebody watches: what the round trip holds at the present rate, and `queue` at the
+    /// steady one. A sender with a token bucket gives half a second's worth in a millisecond and then nothing: what such a
+    /// burst seems to allow would wait in its queue for seconds, with every seek behind it.
+    fn watched_bytes(&self, now: Duration, rate: u64, queue: Duration, round_trip: Duration) -> u64 {
+        let steady = self.meter.rate(now, STEADY_SPAN_MIN);
+        let on_the_way = bytes_in(rate, round_trip);
+        if round_trip >= FAR {
+            return on_the_way
+                .saturating_add(bytes_in(if self.start.is_over() { steady } else { rate }, queue));
+        }
+        let near = NEAR_QUEUE.saturating_add(bytes_in(steady, round_trip * 2));
+        on_the_way.min(near).saturating_add(bytes_in(steady, queue))
     }
 
     /// Beyond the round trip, while somebody watches.
