@@ -14,6 +14,8 @@ import time
 import libtorrent as lt
 
 POLICIES = {"forced": 0, "enabled": 1, "disabled": 2}
+# Of peer_info.flags; the module of Debian does not name them.
+UTP_SOCKET, RC4_ENCRYPTED = 1 << 17, 1 << 19
 
 
 def say(**line):
@@ -71,8 +73,8 @@ def numbers(handle):
         {
             "client": peer.client.decode("utf-8", "replace") if isinstance(peer.client, bytes) else peer.client,
             "address": "%s:%d" % peer.ip,
-            "utp": bool(peer.flags & lt.peer_info.utp_socket),
-            "rc4": bool(peer.flags & lt.peer_info.rc4_encrypted),
+            "utp": bool(peer.flags & UTP_SOCKET),
+            "rc4": bool(peer.flags & RC4_ENCRYPTED),
         }
         for peer in handle.get_peer_info()
     ]

@@ -70,7 +70,10 @@ fn encrypted_connections_are_taken_and_plain_ones_refused_where_encryption_is_re
 
 #[test]
 fn utp_alone_is_enough_to_fetch() {
-    let peer = fetch_while_looking(&["--utp-only"], &[]);
+    let config = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    std::fs::write(config.path(), "[torrent]\ntcp = false\n").unwrap();
+    let config = config.path().display().to_string();
+    let peer = fetch_while_looking(&["--utp-only"], &["--config", &config]);
     assert_eq!(peer["utp"], true, "{peer}");
 }
 
@@ -97,7 +100,7 @@ fn ipv6_both_ways() {
     ours.finished().unwrap();
     share.check().unwrap();
     drop(seeder);
-    std::fs::remove_dir_all(share.leech_dir()).unwrap();
+    share.forget().unwrap();
     let ours = Ours::seed(&share, &[]).unwrap();
     let save = share.leech_dir().display().to_string();
     let peer = format!("[::1]:{}", ours.address.port());
@@ -151,7 +154,7 @@ fn a_web_seed_is_a_peer_that_speaks_ranges() {
     ours.finished().unwrap();
     share.check().unwrap();
     // Between a peer and a web seed the work is shared.
-    std::fs::remove_dir_all(share.leech_dir()).unwrap();
+    share.forget().unwrap();
     let seeder = Libtorrent::seed(&share, &["--upload-limit", "4000000"]).unwrap();
     let mut ours = Ours::download(&share, &["--peer", &seeder.address.to_string()]).unwrap();
     ours.finished().unwrap();

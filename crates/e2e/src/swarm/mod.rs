@@ -199,6 +199,18 @@ impl Share {
         Ok(path)
     }
 
+    /// Takes away what arrived, and what ours remembers of it.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn forget(&self) -> Result<()> {
+        for dir in [self.leech_dir(), self.dir.path().join("home")] {
+            fs::remove_dir_all(&dir)?;
+            fs::create_dir_all(&dir)?;
+        }
+        Ok(())
+    }
+
     /// Whether what arrived is what was sent.
     ///
     /// # Errors

@@ -272,8 +272,10 @@ impl Task {
         while self.ending.is_none() {
             let now = core.now();
             self.carry_out(now);
-            let counters = self.counters(now);
-            self.trackers.poll(now, &counters);
+            if self.knows_what_is_left() {
+                let counters = self.counters(now);
+                self.trackers.poll(now, &counters);
+            }
             self.see_to(now);
             let deadline = self.deadline(now);
             if let Some(deadline) = deadline {
@@ -314,7 +316,8 @@ impl Task {
 
     /// When the loop has something to do although nothing happens.
     fn deadline(&self, now: Duration) -> Option<Duration> {
-        let mut due = [self.swarm.next_timeout(), self.trackers.next_timeout(now), None, None];
+        let announce = self.trackers.next_timeout(now).filter(|_| self.knows_what_is_left());
+        let mut due = [self.swarm.next_timeout(), announce, None, None];
         if self.changed {
             due[2] = Some(self.snapshot_at + SNAPSHOT_EVERY);
         }
@@ -568,6 +571,11 @@ impl Task {
     pub(super) fn touch(&mut self) {
         self.changed = true;
         self.unsaved = true;
+    }
+
+    /// A tracker is told how much is left: not before what is on disk was looked at. Of a magnet nobody knows.
+    fn knows_what_is_left(&self) -> bool {
+        self.informed || self.ending.is_some() || matches!(self.phase, Phase::Metadata | Phase::Failed(_))
     }
 
     fn counters(&self, now: Duration) -> trackers::Counters {

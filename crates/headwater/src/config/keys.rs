@@ -137,6 +137,13 @@ pub(crate) const KEYS: &[Key] = &[
         help: "Speak uTP beside TCP.",
     },
     Key {
+        name: "torrent.tcp",
+        form: Form::Switch,
+        env: &["HEADWATER_TCP"],
+        example: "true",
+        help: "Speak TCP to peers; off is for networks that let only UDP through.",
+    },
+    Key {
         name: "torrent.encryption",
         form: Form::Text,
         env: &["HEADWATER_ENCRYPTION"],

@@ -44,6 +44,7 @@ pub(crate) struct TorrentSettings {
     pub(crate) lsd: bool,
     pub(crate) upnp: bool,
     pub(crate) utp: bool,
+    pub(crate) tcp: bool,
     pub(crate) encryption: Encryption,
     /// Bytes a second.
     pub(crate) download_limit: Option<u64>,
@@ -96,6 +97,7 @@ impl TorrentSettings {
             lsd: switch("torrent.lsd")?,
             upnp: switch("torrent.upnp")?,
             utp: switch("torrent.utp")?,
+            tcp: switch("torrent.tcp")?,
             encryption: read
                 .parsed("torrent.encryption", "prefer, require or disable", |text| match text {
                     "prefer" => Some(Encryption::Prefer),
@@ -177,6 +179,7 @@ impl TorrentSettings {
             "torrent.lsd" => self.lsd.into(),
             "torrent.upnp" => self.upnp.into(),
             "torrent.utp" => self.utp.into(),
+            "torrent.tcp" => self.tcp.into(),
             "torrent.encryption" => match self.encryption {
                 Encryption::Prefer => "prefer",
                 Encryption::Require => "require",

@@ -20,6 +20,7 @@ pub(crate) fn engine_config(settings: &Settings, download_dir: PathBuf, state_di
         lsd: torrent.lsd,
         port_mapping: torrent.upnp,
         utp: torrent.utp,
+        tcp: torrent.tcp,
         encryption: match torrent.encryption {
             config::Encryption::Prefer => Encryption::Prefer,
             config::Encryption::Require => Encryption::Require,
