@@ -30,6 +30,7 @@ use crate::{
 pub struct Picker {
     pub(crate) layout: PieceLayout,
     pub(crate) have: Bitfield,
+    /// Nothing, as long as every piece is [`Priority::Normal`].
     priorities: Vec<Priority>,
     pub(crate) sequential: bool,
     pub(crate) rng: Rng,
@@ -37,7 +38,7 @@ pub struct Picker {
     pub(crate) peers: BTreeMap<PeerKey, Peer>,
     /// How many peers have everything.
     seeders: u32,
-    /// How many others have each piece.
+    /// How many others have each piece; nothing, as long as there were none.
     holders: Vec<u16>,
 
     /// Wanted whole absent pieces, by class, and the same in order of rarity.
@@ -98,13 +99,13 @@ impl Picker {
         }
         let none = PieceSet::none(pieces);
         Self {
-            priorities: vec![Priority::Normal; pieces as usize],
+            priorities: Vec::new(),
             sequential: false,
             rng: Rng(seed),
             peers: BTreeMap::new(),
             seeders: 0,
-            holders: vec![0; pieces as usize],
-            rarity: Rarity::new(pieces),
+            holders: Vec::new(),
+            rarity: Rarity::default(),
             rarity_stale: true,
             partials: BTreeMap::new(),
             loose: none.clone(),
@@ -286,7 +287,7 @@ impl Picker {
     /// How many peers have `piece`.
     #[must_use]
     pub fn availability(&self, piece: PieceIndex) -> u32 {
-        self.holders.get(piece.as_usize()).map_or(0, |holders| self.seeders + u32::from(*holders))
+        if piece.0 < self.layout.pieces() { self.seeders + u32::from(self.holders(piece)) } else { 0 }
     }
 
     /// Counts the pieces of a peer that came or left.
@@ -306,6 +307,9 @@ impl Picker {
     }
 
     fn count_piece(&mut self, piece: PieceIndex, came: bool) {
+        if self.holders.is_empty() {
+            self.holders = vec![0; self.layout.pieces() as usize];
+        }
         let holders = &mut self.holders[piece.as_usize()];
         *holders = if came { holders.saturating_add(1) } else { holders.saturating_sub(1) };
         let holders = *holders;
@@ -322,6 +326,12 @@ impl Picker {
         let pieces = pieces.start..pieces.end.min(self.layout.pieces());
         if pieces.len() > MEND_MAX as usize {
             self.rarity_stale = true;
+        }
+        if self.priorities.is_empty() {
+            if priority == Priority::Normal {
+                return;
+            }
+            self.priorities = vec![Priority::Normal; self.layout.pieces() as usize];
         }
         let mut skipped = Vec::new();
         for piece in pieces.map(PieceIndex) {
@@ -379,7 +389,7 @@ impl Picker {
             && self.open[class].insert(piece)
             && !self.rarity_stale
         {
-            self.rarity.insert(piece, class, self.holders[piece.as_usize()], &mut self.rng);
+            self.rarity.insert(piece, class, self.holders(piece), &mut self.rng);
         }
     }
 
@@ -398,9 +408,10 @@ impl Picker {
         if std::mem::take(&mut self.rarity_stale) {
             let holders = &self.holders;
             let open = (0..).zip(&self.open).flat_map(|(class, pieces)| {
-                pieces.iter().map(move |piece| (piece, class, holders[piece.as_usize()]))
+                let holders = move |piece: PieceIndex| holders.get(piece.as_usize()).copied().unwrap_or(0);
+                pieces.iter().map(move |piece| (piece, class, holders(piece)))
             });
-            self.rarity.rebuild(open, &mut self.rng);
+            self.rarity.rebuild(self.layout.pieces(), open, &mut self.rng);
         }
     }
 
@@ -410,7 +421,7 @@ impl Picker {
     }
 
     pub(crate) fn holders(&self, piece: PieceIndex) -> u16 {
-        self.holders[piece.as_usize()]
+        self.holders.get(piece.as_usize()).copied().unwrap_or(0)
     }
 
     // Requests.
@@ -493,6 +504,9 @@ impl Picker {
         if self.windowed.remove(piece) {
             self.windows.retain(|urgent| urgent.piece != piece);
         }
+        if self.need.count() == 0 {
+            self.rest();
+        }
         let was_accused = self.accused.remove(&piece);
         let contributions = partial.map(|partial| partial.contributions()).unwrap_or_default();
         if let [alone] = &contributions[..]
@@ -501,6 +515,19 @@ impl Picker {
             peer.parole = false;
         }
         if was_accused { contributions } else { Vec::new() }
+    }
+
+    /// Nothing is missing: what is kept to choose with is given back. A thousand seeding torrents are to cost little.
+    fn rest(&mut self) {
+        self.rarity = Rarity::default();
+        self.rarity_stale = true;
+        let sets = self.open.iter_mut().chain([
+            &mut self.need,
+            &mut self.loose,
+            &mut self.worked,
+            &mut self.windowed,
+        ]);
+        sets.for_each(PieceSet::rest);
     }
 
     /// A complete piece has a wrong hash: it is wanted again. Returns who sent which blocks: one alone is guilty; several are each

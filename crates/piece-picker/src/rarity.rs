@@ -31,8 +31,8 @@ impl Rng {
     }
 }
 
-/// The buckets.
-#[derive(Debug)]
+/// The buckets. Empty, and without memory, until it is built.
+#[derive(Debug, Default)]
 pub(crate) struct Rarity {
     /// Pieces, bucket after bucket.
     order: Vec<u32>,
@@ -48,14 +48,6 @@ fn bucket(class: usize, peers: u16) -> usize {
 }
 
 impl Rarity {
-    pub(crate) fn new(pieces: u32) -> Self {
-        Self {
-            order: Vec::new(),
-            place: vec![NOWHERE; pieces as usize],
-            ends: vec![0; CLASSES * (RARITY_MAX + 1)],
-        }
-    }
-
     fn put(&mut self, at: u32, piece: u32) {
         self.order[at as usize] = piece;
         self.place[piece as usize] = at;
@@ -114,10 +106,17 @@ impl Rarity {
         }
     }
 
-    /// Starts over with these pieces (class, peers): linear time.
-    pub(crate) fn rebuild(&mut self, pieces: impl Iterator<Item = (PieceIndex, usize, u16)>, rng: &mut Rng) {
-        self.place.fill(NOWHERE);
-        self.ends.fill(0);
+    /// Starts over with these pieces (class, peers) of a torrent of `length`: linear time.
+    pub(crate) fn rebuild(
+        &mut self,
+        length: u32,
+        pieces: impl Iterator<Item = (PieceIndex, usize, u16)>,
+        rng: &mut Rng,
+    ) {
+        self.place.clear();
+        self.place.resize(length as usize, NOWHERE);
+        self.ends.clear();
+        self.ends.resize(CLASSES * (RARITY_MAX + 1), 0);
         let mut all: Vec<(u32, usize)> = pieces
             .map(|(piece, class, peers)| {
                 let bucket = bucket(class, peers);
@@ -181,7 +180,8 @@ mod tests {
     fn pieces_stay_sorted_whatever_comes_and_goes() {
         let mut rng = Rng(7);
         let mut want: Vec<Option<(usize, u16)>> = vec![None; 40];
-        let mut rarity = Rarity::new(40);
+        let mut rarity = Rarity::default();
+        rarity.rebuild(40, std::iter::empty(), &mut rng);
         for step in 0..4_000 {
             let piece = rng.below(40);
             let key = (rng.below(3) as usize, u16::try_from(rng.below(6)).unwrap());
@@ -205,7 +205,7 @@ mod tests {
                 let pieces = want.clone();
                 let open =
                     pieces.iter().zip(0..).filter_map(|(key, n)| key.map(|(c, p)| (PieceIndex(n), c, p)));
-                rarity.rebuild(open, &mut rng);
+                rarity.rebuild(40, open, &mut rng);
             }
             sorted(&rarity, &want);
         }

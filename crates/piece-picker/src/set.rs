@@ -5,6 +5,7 @@ use metainfo::{Bitfield, PieceIndex};
 /// A set of pieces of one torrent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PieceSet {
+    /// Nothing, as long as no piece was put in: most sets of a torrent that only seeds.
     words: Vec<u64>,
     length: u32,
     ones: u32,
@@ -16,7 +17,7 @@ fn place(piece: PieceIndex) -> (usize, u64) {
 
 impl PieceSet {
     pub(crate) fn none(pieces: u32) -> Self {
-        Self { words: vec![0; pieces.div_ceil(64) as usize], length: pieces, ones: 0 }
+        Self { words: Vec::new(), length: pieces, ones: 0 }
     }
 
     pub(crate) fn all(pieces: u32) -> Self {
@@ -56,6 +57,9 @@ impl PieceSet {
         if piece.0 >= self.length || self.has(piece) == member {
             return false;
         }
+        if self.words.is_empty() {
+            self.words = vec![0; self.length.div_ceil(64) as usize];
+        }
         let (word, bit) = place(piece);
         self.words[word] ^= bit;
         self.ones = if member { self.ones + 1 } else { self.ones - 1 };
@@ -70,9 +74,21 @@ impl PieceSet {
         self.set(piece, false)
     }
 
+    /// Takes all pieces out and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.words.fill(0);
         self.ones = 0;
+    }
+
+    /// Gives the memory of an empty set back.
+    pub(crate) fn rest(&mut self) {
+        if self.ones == 0 {
+            self.words = Vec::new();
+        }
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        self.words.get(at).copied().unwrap_or(0)
     }
 
     pub(crate) fn intersects(&self, other: &Self) -> bool {
@@ -92,8 +108,8 @@ impl PieceSet {
         start: PieceIndex,
     ) -> impl Iterator<Item = PieceIndex> + 'a {
         (start.as_usize() / 64..self.words.len()).zip(start.0 / 64..).flat_map(move |(at, n)| {
-            let with = with.map_or(u64::MAX, |with| with.words[at]);
-            ones(self.words[at] & with & !without.words[at], n)
+            let with = with.map_or(u64::MAX, |with| with.word(at));
+            ones(self.words[at] & with & !without.word(at), n)
         })
     }
 }
