@@ -57,7 +57,7 @@ fuzz: ## FUZZ_SECONDS (60) of each fuzz target, or of the mutation test where ca
 
 clean:
 	$(CARGO) clean
-	rm -rf web/node_modules web/dist tests/browser/node_modules
+	rm -rf web/node_modules web/dist tests/browser/node_modules tests/swarm/node_modules
 
 setup-build:
 	@scripts/setup.sh build

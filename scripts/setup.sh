@@ -6,7 +6,9 @@ set -euo pipefail
 what=${1:?usage: setup.sh build|demo|test|bench}
 build=("cc: gcc libc6-dev")
 demo=("ffmpeg: ffmpeg" "/etc/ssl/certs/ca-certificates.crt: ca-certificates" "node>=18: nodejs" "npm: npm")
-tests=("python3: python3" "mkvmerge: mkvtoolnix" "chromium: chromium" "mpv: mpv" "ffplay: ffmpeg"
+tests=("python3: python3" "libtorrent: python3 python3-libtorrent" "transmission-daemon: transmission-daemon transmission-cli"
+  "transmission-show: transmission-cli" "aria2c: aria2" "opentracker: opentracker" "nginx: nginx-light" "ip: iproute2"
+  "mkvmerge: mkvtoolnix" "chromium: chromium" "mpv: mpv" "ffplay: ffmpeg"
   "gst-launch-1.0: gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav"
   "gst:h264parse: gstreamer1.0-plugins-bad" "gst:avdec_h264: gstreamer1.0-libav" "gst:souphttpsrc: gstreamer1.0-plugins-good")
 bench=("nginx: nginx-light" "python3: python3" "chromium: chromium" "aria2c: aria2" "transmission-cli: transmission-cli"
@@ -24,6 +26,7 @@ there() {
   case $1 in
     /*) [ -e "$1" ] ;;
     python:*) python3 -c "import ${1#python:}" 2>/dev/null ;;
+    libtorrent) [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import libtorrent" 2>/dev/null ;;
     gst:*) command -v gst-inspect-1.0 >/dev/null && gst-inspect-1.0 --exists "${1#gst:}" 2>/dev/null ;;
     node\>=*) [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge "${1#*=}" ] ;;
     nginx) [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null ;;

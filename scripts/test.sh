@@ -7,6 +7,14 @@ export HEADWATER_FIXTURES=${HEADWATER_FIXTURES:-$PWD/target/fixtures}
 
 cargo test --workspace --doc --quiet
 
+# Partners of the swarm tests; their native parts are for WebRTC, which nobody here speaks.
+(
+  cd tests/swarm
+  if [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  fi
+)
+
 if [ -f tests/browser/package.json ]; then
   (
     cd tests/browser
