@@ -58,7 +58,7 @@ impl Task {
     }
 
     /// Says goodbye: trackers are told, files are closed, what is remembered is written.
-    pub(super) async fn end(mut self) {
+    pub(super) async fn end(mut self: Box<Self>) {
         let now = self.core.now();
         if let Some(job) = self.job.take() {
             job.abort();

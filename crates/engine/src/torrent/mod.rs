@@ -79,7 +79,7 @@ impl Torrent {
     /// Starts a torrent's task.
     pub(crate) fn spawn(core: &Arc<Core>, plan: Plan, save: bool) -> Self {
         let (shared, task) = task::Task::new(core, plan);
-        tokio::spawn(task.run(save));
+        tokio::spawn(Box::new(task).run(save));
         Self { shared }
     }
 

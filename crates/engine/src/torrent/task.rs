@@ -254,7 +254,8 @@ impl Task {
         (shared, task)
     }
 
-    pub(super) async fn run(mut self, save: bool) {
+    /// Boxed: a future holds its arguments and what it awaits beside each other, and there are a thousand of it.
+    pub(super) async fn run(mut self: Box<Self>, save: bool) {
         if save {
             self.unsaved = true;
             self.save_metainfo();
@@ -311,7 +312,7 @@ impl Task {
                 }
             }
         }
-        self.end().await;
+        Box::pin(self.end()).await;
     }
 
     /// When the loop has something to do although nothing happens.
