@@ -10,7 +10,8 @@ tests=("python3: python3" "libtorrent: python3 python3-libtorrent" "transmission
   "transmission-show: transmission-cli" "aria2c: aria2" "opentracker: opentracker" "nginx: nginx-light" "ip: iproute2"
   "mkvmerge: mkvtoolnix" "chromium: chromium" "mpv: mpv" "ffplay: ffmpeg"
   "gst-launch-1.0: gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav"
-  "gst:h264parse: gstreamer1.0-plugins-bad" "gst:avdec_h264: gstreamer1.0-libav" "gst:souphttpsrc: gstreamer1.0-plugins-good")
+  "gst:h264parse: gstreamer1.0-plugins-bad" "gst:avdec_h264: gstreamer1.0-libav" "gst:souphttpsrc: gstreamer1.0-plugins-good"
+  "ip: iproute2" "nft: nftables" "sysctl: procps")
 bench=("nginx: nginx-light" "python3: python3" "chromium: chromium" "aria2c: aria2" "transmission-cli: transmission-cli"
   "/usr/lib/python3/dist-packages/libtorrent.egg-info: python3-libtorrent" "python:ensurepip: python3-venv")
 

@@ -91,7 +91,7 @@ async fn everything(egress: &Egress) -> Result<usize, String> {
 async fn wait_for(egress: &Egress, blocked: bool) {
     let mut watch = egress.watch();
     let seen = watch.wait_for(|standing| standing.blocked.is_some() == blocked);
-    timeout(Duration::from_secs(5), seen).await.expect("the interface is watched").unwrap();
+    timeout(Duration::from_secs(20), seen).await.expect("the interface is watched").unwrap();
 }
 
 #[test]

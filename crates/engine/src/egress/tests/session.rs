@@ -48,11 +48,11 @@ fn seed(world: &World, end: &str, folder: &Path, torrent: Bytes) -> u16 {
         port.send(session.stats().listen_port.unwrap()).unwrap();
         std::future::pending::<()>().await;
     });
-    is_ready.recv_timeout(Duration::from_secs(20)).unwrap()
+    is_ready.recv_timeout(Duration::from_secs(60)).unwrap()
 }
 
 async fn here(torrent: &Torrent, bytes: u64) {
-    for _ in 0..400 {
+    for _ in 0..900 {
         if torrent.snapshot().have >= bytes {
             return;
         }
