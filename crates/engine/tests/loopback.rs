@@ -169,6 +169,66 @@ async fn removing_with_its_data_leaves_nothing() {
     let left = |dir: &tempfile::TempDir| std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!((left(&leecher.data), left(&leecher.state)), (0, 0));
     assert!(torrent.pause().await.is_err());
+    // The handle of the one that is gone keeps nothing from coming again.
+    let add = Add { peers: vec![seeder.addr()], ..Add::metainfo(made.torrent.clone()) };
+    let (again, new) = leecher.session.add(add).await.unwrap();
+    assert!(new);
+    finished(&again).await;
+    made.assert_same(leecher.data.path());
     leecher.session.stop().await;
     seeder.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_without_room_waits_for_some() {
+    let (one, two) = (make(&[("a.bin", 400_000)], 16_384, false), make(&[("b.bin", 600_000)], 16_384, false));
+    let seeder = host().await;
+    let leecher = host_with(|config| config.peers_max = 1).await;
+    for made in [&one, &two] {
+        made.write(seeder.data.path());
+        let (seed, _) = seeder.session.add(Add::metainfo(made.torrent.clone())).await.unwrap();
+        finished(&seed).await;
+    }
+    let add =
+        |made: &support::Made| Add { peers: vec![seeder.addr()], ..Add::metainfo(made.torrent.clone()) };
+    let (first, _) = leecher.session.add(add(&one)).await.unwrap();
+    let (second, _) = leecher.session.add(add(&two)).await.unwrap();
+    finished(&first).await;
+    finished(&second).await;
+    assert!(leecher.session.stats().peers <= 1);
+    leecher.session.stop().await;
+    seeder.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn encryption_is_what_both_ends_agree_on() {
+    use engine::Encryption::{Disable, Prefer, Require};
+    let made = make(&[("a.bin", 400_000)], 16_384, false);
+    for (ours, theirs, works) in [
+        (Prefer, Prefer, true),
+        (Prefer, Require, true),
+        (Prefer, Disable, true),
+        (Require, Prefer, true),
+        (Require, Require, true),
+        (Disable, Prefer, true),
+        (Require, Disable, false),
+        (Disable, Require, false),
+    ] {
+        let seeder = host_with(|config| config.encryption = theirs).await;
+        let leecher = host_with(|config| config.encryption = ours).await;
+        made.write(seeder.data.path());
+        let (seed, _) = seeder.session.add(Add::metainfo(made.torrent.clone())).await.unwrap();
+        finished(&seed).await;
+        let add = Add { peers: vec![seeder.addr()], ..Add::metainfo(made.torrent.clone()) };
+        let (torrent, _) = leecher.session.add(add).await.unwrap();
+        if works {
+            finished(&torrent).await;
+            made.assert_same(leecher.data.path());
+        } else {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(torrent.snapshot().downloaded, 0, "{ours:?} with {theirs:?}");
+        }
+        leecher.session.stop().await;
+        seeder.session.stop().await;
+    }
 }

@@ -68,6 +68,7 @@ impl Task {
         self.peers.keys().copied().collect::<Vec<_>>().into_iter().for_each(|peer| self.forget_peer(peer));
         self.reach = Reach::Private;
         self.shared.readers.failed("the torrent was stopped");
+        self.shared.readers.closed();
         self.remember(now);
         self.trackers.stop();
         let store = self.store.take();

@@ -57,6 +57,7 @@ impl Task {
         let (inbox, recheck) = (self.context.inbox.clone(), self.recheck);
         self.recheck = false;
         let previous = self.store.take();
+        self.shared.readers().closed();
         let job = tokio::spawn(async move {
             if let Some(previous) = previous {
                 let _ = previous.close().await;

@@ -112,6 +112,11 @@ impl Readers {
         state.waiters.drain(..).for_each(|waiter| waiter.waker.wake());
     }
 
+    /// The files are closed; what reads have begun they finish.
+    pub(crate) fn closed(&self) {
+        self.lock().store = None;
+    }
+
     /// Things are well again.
     pub(crate) fn recovered(&self) {
         self.lock().failure = None;

@@ -41,6 +41,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(10);
 /// How often the seeding time of a torrent that nobody asks anything of is written.
 const SAVE_SEEDING_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How often a torrent that the session's limit keeps from connecting looks for room.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
+
 /// How long whole files may be on their way to the disk before the torrent counts as finished all the same.
 const NAMING_MAX: Duration = Duration::from_secs(60);
 
@@ -318,7 +321,9 @@ impl Task {
     /// When the loop has something to do although nothing happens.
     fn deadline(&self, now: Duration) -> Option<Duration> {
         let announce = self.trackers.next_timeout(now).filter(|_| self.knows_what_is_left());
-        let mut due = [self.swarm.next_timeout(), announce, None, None];
+        // Word of room may cross the look for it.
+        let room = self.waits_for_room.then_some(now + LOOK_FOR_ROOM);
+        let mut due = [self.swarm.next_timeout(), announce, None, None, room];
         if self.changed {
             due[2] = Some(self.snapshot_at + SNAPSHOT_EVERY);
         }
@@ -333,6 +338,11 @@ impl Task {
 
     /// What is due by the clock: the snapshot, the goals, the saved state.
     fn see_to(&mut self, now: Duration) {
+        if self.waits_for_room && self.core.has_room() {
+            self.waits_for_room = false;
+            self.swarm.handle(now, Input::MayConnect(true));
+            self.carry_out(now);
+        }
         if std::mem::take(&mut self.finished) || (self.changed && now >= self.snapshot_at + SNAPSHOT_EVERY) {
             self.publish(now);
         }
