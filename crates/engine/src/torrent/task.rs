@@ -172,7 +172,7 @@ impl Task {
         } else {
             Reach::Public(core.discovery.finder(plan.info_hash, inbox_sender.clone()))
         };
-        let mut trackers = Trackers::of(&context, &plan.saved.trackers);
+        let mut trackers = Trackers::of(&context, &plan.saved.trackers, private);
         if plan.saved.owes_completed {
             trackers.completed();
         }

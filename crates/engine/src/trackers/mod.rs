@@ -51,8 +51,9 @@ impl Drop for Trackers {
 }
 
 impl Trackers {
-    /// Those of a torrent of the session: replies come home as [`Inbox::Tracker`].
-    pub(crate) fn of(context: &Arc<PeerContext>, tiers: &[Vec<String>]) -> Self {
+    /// Those of a torrent of the session: replies come home as [`Inbox::Tracker`]. A private one's tiers are one tracker's ways in,
+    /// asked as BEP 12 says; others' are as many trackers.
+    pub(crate) fn of(context: &Arc<PeerContext>, tiers: &[Vec<String>], private: bool) -> Self {
         let core = &context.core;
         let identity = Identity {
             info_hash: context.info_hash,
@@ -74,7 +75,9 @@ impl Trackers {
                 let _ = inbox.send(Inbox::Tracker(Box::new(reply))).await;
             })
         });
-        let mut trackers = Self::new(core.carrier.clone(), identity, home, tiers, crate::random::seed());
+        let options = Options { every_tier: !private };
+        let mut trackers =
+            Self::new(core.carrier.clone(), identity, home, tiers, options, crate::random::seed());
         trackers.outer_port = Some(core.discovery.outer_port());
         trackers
     }
@@ -85,11 +88,12 @@ impl Trackers {
         identity: Identity,
         home: Home,
         tiers: &[Vec<String>],
+        options: Options,
         seed: u64,
     ) -> Self {
         let parsed = |tier: &Vec<String>| tier.iter().filter_map(|url| url.parse().ok()).collect::<Vec<_>>();
         let tiers_read = tiers.iter().map(parsed).filter(|tier| !tier.is_empty()).collect();
-        let announcer = Announcer::new(tiers_read, Options::default(), seed);
+        let announcer = Announcer::new(tiers_read, options, seed);
         Self {
             identity: Identity { key: announcer.key(), ..identity },
             announcer,

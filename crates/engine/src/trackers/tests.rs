@@ -10,7 +10,9 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, UdpSocket},
 };
-use tracker_proto::{AnnounceRequest, Encryption, Event, Failure, Identity, Retry, ScrapeEntry, TrackerUrl};
+use tracker_proto::{
+    AnnounceRequest, Encryption, Event, Failure, Identity, Options, Retry, ScrapeEntry, TrackerUrl,
+};
 
 use super::{
     Counters, Trackers,
@@ -211,7 +213,7 @@ async fn a_torrent_starts_completes_and_stops_at_its_trackers() {
         encryption: Encryption::None,
     };
     let tiers = [vec![format!("http://{addr}/announce"), "wss://t.example/".to_owned()]];
-    let mut trackers = Trackers::new(carrier(), identity, home, &tiers, 1);
+    let mut trackers = Trackers::new(carrier(), identity, home, &tiers, Options::default(), 1);
     let (now, counters) = (std::time::Duration::ZERO, Counters { left: Some(9), ..Counters::default() });
     trackers.poll(now, &counters);
     assert_eq!(trackers.next_timeout(now), None, "nothing before it begins");
