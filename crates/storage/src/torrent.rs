@@ -292,6 +292,8 @@ impl Torrent {
             .collect();
         partial.extend(lock(&self.partial).iter().cloned());
         let verified = std::mem::take(&mut lock(&self.saved).unsynced);
+        // Only what was whole before it is looked at stays as it looks.
+        let whole: Vec<bool> = self.left.iter().map(|left| left.load(Ordering::Acquire) == 0).collect();
         for number in files.take_dirty() {
             let stamp = files.sync(number)?;
             lock(&self.saved).stamps[number] = stamp;
@@ -306,7 +308,7 @@ impl Torrent {
         let places = files.read_places();
         let records = saved.stamps.iter().enumerate().map(|(number, stamp)| FileRecord {
             stamp: *stamp,
-            open: !clean && self.left.get(number).is_none_or(|left| left.load(Ordering::Acquire) > 0),
+            open: !clean && !whole.get(number).copied().unwrap_or(false),
             unwanted: places.wanted.get(number).is_some_and(|wanted| !wanted),
         });
         let record = Record {
