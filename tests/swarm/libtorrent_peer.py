@@ -40,8 +40,6 @@ def settings(args):
         "allowed_enc_level": 2 if args.encryption == "forced" else 3,
         "prefer_rc4": args.encryption == "forced",
         "allow_multiple_connections_per_ip": True,
-        "download_rate_limit": args.download_limit,
-        "upload_rate_limit": args.upload_limit,
         # Tests are short: nobody waits for a round of the choker or for a peer to be tried again.
         "min_reconnect_time": 1,
         "unchoke_interval": 1,
@@ -116,8 +114,10 @@ def main():
     args = read.parse_args()
 
     session = lt.session(settings(args))
-    # Limits hold on loopback as well: libtorrent puts local peers into a class of their own.
     handle = session.add_torrent(parameters(args))
+    # The session's limits pass over peers of the local network, the torrent's do not.
+    handle.set_upload_limit(args.upload_limit)
+    handle.set_download_limit(args.download_limit)
     for peer in args.peer:
         host, port = peer.rsplit(":", 1)
         handle.connect_peer((host.strip("[]"), int(port)))

@@ -3,7 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{collections::BTreeSet, fs, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use e2e::swarm::{PATIENCE, Recipe, Share, ours::Ours, process::Process, script};
 use serde_json::Value;
@@ -24,20 +29,23 @@ fn heard(private: bool) -> (BTreeSet<String>, Vec<String>) {
     // DHT, PEX and LSD are on.
     let args = ["download", &torrent, "-o", &out, "--json", "--peer", &peer, "--config", &config];
     let ours = Ours::start(&share, &[&args[..], &["--no-upnp", "--encryption", "disable"]].concat()).unwrap();
-    let hello = watcher
-        .expect("a handshake", PATIENCE, |line| (line["via"] == "peer").then(|| line.clone()))
-        .unwrap();
-    // The DHT is entered after some seconds; what is looked for there is looked for at once then.
-    watcher.expect("a DHT", PATIENCE, |line| (line["alive"] == "dht").then_some(())).unwrap();
-    let mut said = Vec::new();
-    // Of a public one it is waited for as long as it takes.
-    for _ in 0..if private { 80 } else { 400 } {
+    // The DHT is entered after some seconds, and what is looked for there is looked for at once then. Of a public torrent it is
+    // waited for as long as it takes; of a private one, for a good while after the DHT was entered.
+    let (mut said, begun, mut entered) = (Vec::<Value>::new(), Instant::now(), None);
+    let heard = |said: &[Value], via: &str| said.iter().any(|line| line["via"] == via);
+    while begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(100));
         said.extend(watcher.said());
-        if said.iter().any(|line| line["via"] == "dht") && said.iter().any(|line| line["via"] == "lsd") {
+        if entered.is_none() && said.iter().any(|line| line["alive"] == "dht") {
+            entered = Some(Instant::now());
+        }
+        let long_enough = entered.is_some_and(|entered: Instant| entered.elapsed() > Duration::from_secs(8));
+        let all = ["dht", "lsd", "peer"].iter().all(|via| heard(&said, via));
+        if if private { long_enough && heard(&said, "peer") } else { all } {
             break;
         }
     }
+    let hello = said.iter().find(|line| line["via"] == "peer").expect("a handshake").clone();
     drop(ours);
     let via = |line: &Value| line["via"].as_str().filter(|via| *via != "peer").map(str::to_owned);
     let extensions =
