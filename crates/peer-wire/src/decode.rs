@@ -24,6 +24,8 @@ pub(crate) struct Decoder {
     pub(crate) numbers: PeerNumbers,
     /// The peer has said which pieces it has.
     haves: bool,
+    /// The peer has said that it has all.
+    all: bool,
 }
 
 /// What is at the front of the buffer.
@@ -168,18 +170,21 @@ impl Decoder {
         }))
     }
 
-    /// All pieces are stated once, before any single one.
+    /// All pieces are stated before any single one, and none is given back. aria2 states them again when it got many at once:
+    /// a bitfield in the middle, or that it has all, is taken, until it has all.
     fn place(&mut self, message: &Message) -> Result<(), ProtocolError> {
-        match message {
-            Message::Bitfield(_) | Message::HaveAll | Message::HaveNone if self.haves => {
-                Err(ProtocolError::OutOfPlace { name: message.name() })
-            }
-            Message::Bitfield(_) | Message::HaveAll | Message::HaveNone | Message::Have(_) => {
-                self.haves = true;
-                Ok(())
-            }
-            _ => Ok(()),
+        let late = match message {
+            Message::Bitfield(_) | Message::HaveAll => self.all,
+            Message::HaveNone => self.haves,
+            _ => false,
+        };
+        if late {
+            return Err(ProtocolError::OutOfPlace { name: message.name() });
         }
+        self.all |= matches!(message, Message::HaveAll);
+        self.haves |=
+            matches!(message, Message::Bitfield(_) | Message::HaveAll | Message::HaveNone | Message::Have(_));
+        Ok(())
     }
 }
 

@@ -323,15 +323,26 @@ fn a_bitfield_of_unknown_length_is_bounded() {
 }
 
 #[test]
-fn all_pieces_are_stated_once_and_before_any_single_one() {
+fn nothing_is_stated_after_everything_and_nothing_is_given_back() {
     assert_eq!(
         refused(&[frame(14, b""), frame(15, b"")].concat()),
         "message have none comes twice or too late"
     );
     assert_eq!(
-        refused(&[frame(4, &[0; 4]), frame(5, &[0; 3])].concat()),
+        refused(&[frame(14, b""), frame(5, &[0; 3])].concat()),
         "message bitfield comes twice or too late"
     );
+    assert_eq!(
+        refused(&[frame(4, &[0; 4]), frame(15, b"")].concat()),
+        "message have none comes twice or too late"
+    );
+}
+
+#[test]
+fn a_bitfield_in_the_middle_is_taken_as_aria2_sends_it() {
+    let (_, mut b) = pair();
+    let messages = [frame(5, &[0; 3]), frame(4, &[0; 4]), frame(5, &[255; 3]), frame(14, b"")].concat();
+    assert!(b.receive(&messages).is_ok());
 }
 
 #[test]
