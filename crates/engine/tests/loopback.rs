@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use engine::{Add, Data, Priority, SeedGoal, Select, State};
+use engine::{Add, Config, Data, Priority, SeedGoal, Select, Session, State};
 use support::{finished, host, host_with, make};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -231,4 +231,38 @@ async fn encryption_is_what_both_ends_agree_on() {
         leecher.session.stop().await;
         seeder.session.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_are_gone_stop_a_torrent_until_somebody_asks_for_them_again() {
+    let made = make(&[("a.bin", 1_500_000)], 32_768, false);
+    let seeder = host().await;
+    made.write(seeder.data.path());
+    let (seed, _) = seeder.session.add(Add::metainfo(made.torrent.clone())).await.unwrap();
+    finished(&seed).await;
+    let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = || Config::loopback(data.path(), state.path());
+    let add = || Add { peers: vec![seeder.addr()], ..Add::metainfo(made.torrent.clone()) };
+    let session = Session::start(config()).await.unwrap();
+    let (torrent, _) = session.add(add()).await.unwrap();
+    finished(&torrent).await;
+    session.stop().await;
+    for entry in std::fs::read_dir(data.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
+    }
+
+    let session = Session::start(Config { restore: true, ..config() }).await.unwrap();
+    let torrent = session.torrents().pop().unwrap();
+    let failed = tokio::time::timeout(Duration::from_secs(10), torrent.wait_finished()).await.unwrap();
+    assert!(failed.is_err());
+    assert_eq!(torrent.snapshot().state, State::Failed);
+    session.stop().await;
+
+    let session = Session::start(config()).await.unwrap();
+    let (torrent, _) = session.add(add()).await.unwrap();
+    finished(&torrent).await;
+    made.assert_same(data.path());
+    session.stop().await;
+    seeder.session.stop().await;
 }

@@ -112,6 +112,7 @@ pub(crate) async fn add(core: &Arc<Core>, mut add: Add) -> Result<(Torrent, bool
         select,
         peers: add.peers,
         recheck: add.recheck,
+        fetch_anew: true,
     };
     spawn(core, plan, true)
 }
@@ -135,6 +136,7 @@ pub(crate) async fn restore(core: &Arc<Core>, info_hash: InfoHash, saved: Saved)
         saved,
         select: None,
         recheck: false,
+        fetch_anew: false,
     };
     spawn(core, plan, false).map(|_| ())
 }

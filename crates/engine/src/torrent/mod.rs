@@ -63,6 +63,8 @@ pub(crate) struct Plan {
     pub(crate) select: Option<Select>,
     pub(crate) peers: Vec<SocketAddr>,
     pub(crate) recheck: bool,
+    /// Whether files that are gone are fetched anew: somebody has just asked for them.
+    pub(crate) fetch_anew: bool,
 }
 
 impl Shared {

@@ -80,6 +80,14 @@ impl Task {
             Err(error) => return self.fail(now, error.to_string()),
         };
         self.store = Some(opened.store.clone());
+        if let (Some(gone), false) = (opened.store.failure(), self.checks_all) {
+            // Files that were here are not: nobody's wish but the user's fetches them again, once.
+            if !std::mem::take(&mut self.fetch_anew) {
+                return self.fail(now, gone.to_string());
+            }
+            self.checks_all = true;
+            return self.check(now, &opened.store, Check::All);
+        }
         if opened.doubtful {
             let what = if self.checks_all { Check::All } else { Check::Doubtful };
             self.check(now, &opened.store, what);

@@ -105,6 +105,7 @@ pub(super) struct Task {
     pub(super) phase: Phase,
     pub(super) recheck: bool,
     pub(super) checks_all: bool,
+    pub(super) fetch_anew: bool,
     /// The swarm knows the metadata.
     pub(super) informed: bool,
     /// Wanted files that have not got their final name, and since when nothing else is missing.
@@ -226,6 +227,7 @@ impl Task {
             phase: Phase::Metadata,
             recheck: plan.recheck,
             checks_all: false,
+            fetch_anew: plan.fetch_anew,
             informed: false,
             unnamed: HashSet::new(),
             whole_since: None,
