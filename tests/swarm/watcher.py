@@ -83,7 +83,7 @@ def read(connection, info_hash):
             (length,) = struct.unpack(">I", receive(connection, 4))
             body = receive(connection, length)
             if length and body[0] == EXTENDED and body[1] == 0:
-                names = [n.decode() for n in re.findall(rb"\d+:(ut_\w+|lt_\w+|upload_only)", body)]
+                names = [n.decode() for n in re.findall(rb"\d:(ut_pex|ut_metadata|lt_donthave|upload_only)", body)]
                 say(via="peer", extensions=names)
             elif length and body[0] == EXTENDED and body[1] == 1:
                 say(via="pex")
