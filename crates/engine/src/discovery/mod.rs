@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use metainfo::InfoHash;
+use metainfo::{HostPort, InfoHash};
 use tokio::sync::watch;
 
 use self::mapping::{Protocol, Want};
@@ -90,6 +90,13 @@ impl Discovery {
         let dht = self.dht.as_ref().map(|dht| dht.search(info_hash, Box::new(sink(swarm::Source::Dht))));
         let lsd = self.lsd.as_ref().map(|lsd| lsd.search(info_hash, Box::new(sink(swarm::Source::Lsd))));
         Finder { dht, _lsd: lsd }
+    }
+
+    /// Takes the nodes that a public torrent names as ways into the DHT.
+    pub(crate) fn enter_by(&self, nodes: &[HostPort]) {
+        if let Some(dht) = self.dht.as_ref().filter(|_| !nodes.is_empty()) {
+            dht.enter_by(nodes);
+        }
     }
 
     /// Whether we have a DHT node: said in handshakes.

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Type};
@@ -34,7 +34,7 @@ impl Egress {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "no interface for multicast");
         let mut sockets = Vec::new();
         for name in names.into_iter().take(INTERFACES_MAX) {
-            match member(&name, group) {
+            match member(&name, group, loopback) {
                 Ok(socket) => sockets.push(socket),
                 Err(error) => last = error,
             }
@@ -59,7 +59,7 @@ fn interfaces(loopback: bool) -> Vec<String> {
     names
 }
 
-fn member(name: &str, group: SocketAddr) -> io::Result<UdpSocket> {
+fn member(name: &str, group: SocketAddr, loopback: bool) -> io::Result<UdpSocket> {
     let way = Way { interface: Some(name.to_owned()), ..Way::default() };
     let socket = way.socket(Domain::for_address(group), Type::DGRAM, Protocol::UDP)?;
     let index = rustix::net::netdevice::name_to_index(&socket, name)?;
@@ -69,7 +69,13 @@ fn member(name: &str, group: SocketAddr) -> io::Result<UdpSocket> {
     // To the group's address: nothing else is heard.
     socket.bind(&group.into())?;
     match group.ip() {
-        IpAddr::V4(ip) => socket.join_multicast_v4_n(&ip, &InterfaceIndexOrAddress::Index(index))?,
+        IpAddr::V4(ip) => {
+            socket.join_multicast_v4_n(&ip, &InterfaceIndexOrAddress::Index(index))?;
+            if loopback {
+                // Linux would send from another interface's address, where nobody listens.
+                socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
+            }
+        }
         IpAddr::V6(ip) => {
             socket.join_multicast_v6(&ip, index)?;
             socket.set_multicast_if_v6(index)?;

@@ -143,6 +143,9 @@ pub(crate) async fn restore(core: &Arc<Core>, info_hash: InfoHash, saved: Saved)
 
 fn spawn(core: &Arc<Core>, plan: Plan, save: bool) -> Result<(Torrent, bool), EngineError> {
     let info_hash = plan.info_hash;
+    if let Some(metainfo) = plan.metainfo.as_ref().filter(|_| !plan.private_until_known) {
+        core.discovery.enter_by(metainfo.nodes());
+    }
     let made = core.torrents.insert(info_hash, || Torrent::spawn(core, plan, save));
     let (torrent, new) = made.ok_or(EngineError::Stopped)?;
     if new {

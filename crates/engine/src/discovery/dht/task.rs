@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use metainfo::InfoHash;
+use metainfo::{HostPort, InfoHash};
 use tokio::{
     net::UdpSocket,
     sync::{Notify, mpsc, watch},
@@ -121,6 +121,7 @@ impl Shared {
 /// A running DHT.
 pub(crate) struct Dht {
     shared: Arc<Shared>,
+    egress: Egress,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -140,9 +141,9 @@ impl Dht {
             begun: Instant::now(),
             stop: Notify::new(),
         });
-        let worker = Worker::new(egress, options, Arc::clone(&shared)).await;
+        let worker = Worker::new(egress.clone(), options, Arc::clone(&shared)).await;
         let task = Mutex::new(Some(tokio::spawn(worker.run(inbox))));
-        Self { shared, task }
+        Self { shared, egress, task }
     }
 
     /// Searches for peers of a torrent, at once and then now and again, until the search is dropped.
@@ -156,6 +157,22 @@ impl Dht {
         self.shared.sought().insert(info_hash, Sought { key, sink, due, begun: None });
         self.shared.changed.notify_one();
         Search { info_hash, key, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Where else it can be entered: the nodes that a public torrent names (BEP 5).
+    pub(crate) fn enter_by(&self, nodes: &[HostPort]) {
+        let nodes: Vec<_> = nodes.iter().take(NAMED_MAX / 4).cloned().collect();
+        let (egress, named) = (self.egress.clone(), self.shared.named.clone());
+        tokio::spawn(async move {
+            for node in nodes {
+                let resolved = timeout(RESOLVE_WAIT, egress.resolve(&node.host, node.port)).await;
+                for addr in resolved.into_iter().flatten().flatten().take(2) {
+                    if named.send(addr).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
     }
 
     /// Announces the port that `outer` holds from now on, where it holds one.
@@ -318,7 +335,10 @@ impl Worker {
             Ok((local, socket)) => {
                 debug!(addr = %local, "the DHT listens");
                 side.addr.set_port(local.port());
-                self.shared.port.store(local.port(), Ordering::Relaxed);
+                // Where the two have different ports, peers are told that of IPv4.
+                if local.is_ipv4() || self.shared.port.load(Ordering::Relaxed) == 0 {
+                    self.shared.port.store(local.port(), Ordering::Relaxed);
+                }
                 side.socket = Some(socket);
             }
             Err(error) => {

@@ -244,3 +244,11 @@ async fn a_restarted_node_finds_its_way_back_without_help_on_its_old_port() {
     assert_eq!(again.port(), port);
     finds(&one, &again, "127.0.0.1").await;
 }
+
+#[tokio::test]
+async fn the_nodes_that_a_torrent_names_lead_into_the_dht() {
+    let one = dht("127.0.0.1", vec!["127.0.0.1:1".into()], None, 1).await;
+    let other = dht("127.0.0.1", vec!["127.0.0.1:1".into()], None, 2).await;
+    other.enter_by(&[SocketAddr::from(([127, 0, 0, 1], one.port().unwrap())).into()]);
+    finds(&one, &other, "127.0.0.1").await;
+}
