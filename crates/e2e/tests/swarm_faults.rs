@@ -96,6 +96,19 @@ fn what_is_on_disk_already_is_not_fetched() {
 }
 
 #[test]
+fn a_file_that_was_deleted_is_fetched_anew_by_the_same_command() {
+    let share = Share::new(&Recipe::mib(8)).unwrap();
+    let mut seeder = Libtorrent::seed(&share, &[]).unwrap();
+    let peer = seeder.address.to_string();
+    for round in 1..=2 {
+        Ours::download(&share, &["--peer", &peer]).unwrap().finished().unwrap();
+        share.check().unwrap();
+        fs::remove_file(share.leech_dir().join(&share.name)).unwrap();
+        assert_eq!(seeder.stats().unwrap()["uploaded"].as_u64(), Some(round * share.bytes));
+    }
+}
+
+#[test]
 fn half_a_file_is_not_seeded_and_the_rest_is_told() {
     let share = Share::new(&Recipe::mib(4)).unwrap();
     let content = fs::read(share.seed_dir().join(&share.name)).unwrap();

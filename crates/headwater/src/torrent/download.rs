@@ -194,7 +194,7 @@ fn finished(torrent: &Torrent, progress: &Progress) -> String {
         printable(snapshot.name.as_deref().unwrap_or_default()),
         printable(&snapshot.output),
         human(snapshot.wanted),
-        human(snapshot.downloaded),
+        human(progress.taken(&snapshot)),
         clock(seconds),
     )
 }

@@ -45,6 +45,8 @@ struct Shown {
     state: State,
     at: Option<Instant>,
     begun: Instant,
+    /// Bytes taken by earlier runs.
+    taken_before: u64,
 }
 
 /// A line for programs.
@@ -91,6 +93,7 @@ impl Progress {
             state: snapshot.state,
             at: None,
             begun: Instant::now(),
+            taken_before: snapshot.downloaded,
         });
         let turned = shown.state != snapshot.state;
         let due = |every| turned || shown.at.is_none_or(|at| at.elapsed() >= every);
@@ -129,6 +132,12 @@ impl Progress {
     /// Seconds since a torrent was first shown.
     pub(crate) fn elapsed(&self, info_hash: InfoHash) -> f64 {
         self.shown.get(&info_hash).map_or(0.0, |shown| shown.begun.elapsed().as_secs_f64())
+    }
+
+    /// Bytes taken since a torrent was first shown.
+    pub(crate) fn taken(&self, snapshot: &Snapshot) -> u64 {
+        let before = self.shown.get(&snapshot.info_hash).map_or(0, |shown| shown.taken_before);
+        snapshot.downloaded.saturating_sub(before)
     }
 
     fn json(&self, kind: &str, snapshot: &Snapshot) {
