@@ -19,6 +19,7 @@ import sys
 import time
 import urllib.parse
 
+import links
 from clients import available, client
 from swarm import Bench, Failed, Talker, main_error, request, same
 
@@ -93,8 +94,15 @@ def seek(bench, who):
     size = bench.args.size
     source = bench.data(size)
     torrent = bench.torrent(source, SEEK_PIECE)
-    seeders = [bench.seeder(torrent, source, SEEDER_RATE)[0] for _ in range(SEEDERS)]
-    # Limits are filled buckets at first: what comes in the first second says nothing.
+    if bench.args.links:
+        seeders = []
+        for number in range(SEEDERS):
+            seeder, port = bench.seeder(torrent, source)
+            seeders.append(seeder)
+            links.slow_down(number + 1, port, SEEDER_RATE)
+    else:
+        # libtorrent's own limit: what half a second allows comes at once, then nothing.
+        seeders = [bench.seeder(torrent, source, SEEDER_RATE)[0] for _ in range(SEEDERS)]
     middle = size // 2 + 12345
     tail = 65536
     reads = [(0, FOUR, 1.0), (middle, FOUR, 1.0), (size - tail, tail, 0)]
@@ -212,8 +220,11 @@ def main():
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--only-read", action="store_true", help="seek: nothing is fetched that no reader wants")
+    parser.add_argument("--links", action="store_true", help="seek: lines are slow, not the senders; needs root")
     parser.add_argument("--limit", type=float, default=180)
     args = parser.parse_args()
+    if args.links:
+        links.own_network()
     if args.what == "clients":
         print(json.dumps(available(args)))
         return

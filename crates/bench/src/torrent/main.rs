@@ -146,8 +146,10 @@ fn kinds(scale: &Scale) -> Vec<Kind> {
             clients: SEEDING,
             columns: &[("s", "wall", 1.0, 3)],
         },
-        seek("the whole film is wanted", &[]),
-        seek("only what is read is wanted", &["--only-read"]),
+        seek("on slow lines, the whole film is wanted", &["--links"]),
+        seek("on slow lines, only what is read is wanted", &["--links", "--only-read"]),
+        seek("with libtorrent's limiter, the whole film is wanted", &[]),
+        seek("with libtorrent's limiter, only what is read is wanted", &["--only-read"]),
         Kind {
             what: "idle",
             title: format!("{} torrents that nobody asks for, {} s", scale.idle, scale.idle_seconds),
