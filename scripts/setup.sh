@@ -13,7 +13,7 @@ tests=("python3: python3" "libtorrent: python3 python3-libtorrent" "transmission
   "gst:h264parse: gstreamer1.0-plugins-bad" "gst:avdec_h264: gstreamer1.0-libav" "gst:souphttpsrc: gstreamer1.0-plugins-good"
   "ip: iproute2" "nft: nftables" "sysctl: procps")
 bench=("nginx: nginx-light" "python3: python3" "chromium: chromium" "aria2c: aria2" "transmission-cli: transmission-cli"
-  "/usr/lib/python3/dist-packages/libtorrent.egg-info: python3-libtorrent" "python:ensurepip: python3-venv")
+  "/usr/lib/python3/dist-packages/libtorrent.egg-info: python3-libtorrent" "python:ensurepip: python3-venv" "ip: iproute2")
 
 case $what in
   build) rows=("${build[@]}") ;;
