@@ -22,10 +22,6 @@ const WATCHED_START: usize = 4;
 const BULK_START: usize = 16;
 /// Never fewer than this, so that a slow peer is not idle for a round trip.
 const QUEUE_MIN: usize = 2;
-/// The same for a peer of at least [`BRISK`]: senders that limit their rate send in gusts, and stacks acknowledge late.
-const QUEUE_MIN_BRISK: usize = 4;
-/// Four blocks of such a peer are a quarter of a second, in bytes per second.
-const BRISK: u64 = 256 << 10;
 /// Never more than this, whatever the peer accepts: 64 MiB.
 const QUEUE_MAX: usize = 4_096;
 /// A peer without the extension handshake's `reqq` is given this much at most; clients of old accept 250.
@@ -40,13 +36,7 @@ const STEADY_SPAN_MIN: Duration = Duration::from_millis(500);
 const FAR: Duration = Duration::from_millis(10);
 /// ... this much on the way until its rate is known to last.
 const NEAR_QUEUE: u64 = 6 * BLOCK_LENGTH as u64;
-/// A shorter round trip needs no start: measuring is quick.
-const START_ROUND_TRIP: Duration = Duration::from_millis(50);
-/// A best round trip counts for no longer than this.
-const START_MAX: Duration = Duration::from_secs(1);
-/// The start is over after so many round trips ...
-const START_ROUNDS_MAX: u8 = 10;
-/// ... or when so many round trips in a row ...
+/// The start is over when so many round trips in a row ...
 const START_ROUNDS: u8 = 2;
 /// ... brought less than this much more, in per cent.
 const START_RISE_PERCENT: u64 = 20;
@@ -70,20 +60,14 @@ struct Start {
     best: u64,
     /// Round trips in a row that brought little more.
     flat: u8,
-    rounds: u8,
 }
 
 impl Start {
     fn is_over(self) -> bool {
-        self.flat >= START_ROUNDS || self.rounds >= START_ROUNDS_MAX
+        self.flat >= START_ROUNDS
     }
 
-    fn round(&mut self, rate: u64, took: Duration) {
-        if took < START_ROUND_TRIP {
-            self.flat = START_ROUNDS;
-            return;
-        }
-        self.rounds = self.rounds.saturating_add(1);
+    fn round(&mut self, rate: u64) {
         if rate > self.best + self.best / 100 * START_RISE_PERCENT {
             self.flat = 0;
         } else {
@@ -151,13 +135,12 @@ impl Pipeline {
             start
         } else {
             let round_trip = self.round_trip.unwrap_or_default();
-            let least = if rate >= BRISK { QUEUE_MIN_BRISK } else { QUEUE_MIN };
             let bytes = if watched {
                 self.watched_bytes(now, rate, queue, round_trip)
             } else {
                 bytes_in(rate, queue + round_trip)
             };
-            usize::try_from(bytes.div_ceil(u64::from(BLOCK_LENGTH))).unwrap_or(QUEUE_MAX).max(least)
+            usize::try_from(bytes.div_ceil(u64::from(BLOCK_LENGTH))).unwrap_or(QUEUE_MAX).max(QUEUE_MIN)
         };
         by_rate.min(by_growth).clamp(1, self.reqq.min(QUEUE_MAX))
     }
@@ -193,7 +176,7 @@ impl Pipeline {
             let weigh = |rate: u64, time: Duration| bytes_in(rate, time * 5);
             return weigh(measured, span).saturating_add(weigh(self.known_rate, young - span));
         }
-        if !self.start.is_over() && span < START_MAX {
+        if !self.start.is_over() {
             // The average of a growing rate is behind it: the best round trip is not.
             return measured.max(self.start.best);
         }
@@ -237,7 +220,7 @@ impl Pipeline {
                 let took = now.saturating_sub(*sent);
                 self.round_trip = Some(self.round_trip.map_or(took, |known| known.min(took)));
                 if !self.start.is_over() {
-                    self.start.round(rate_of(*came, took), took);
+                    self.start.round(rate_of(*came, took));
                 }
                 self.probe = None;
             }
@@ -362,7 +345,7 @@ mod tests {
     fn watched_a_long_path_is_filled_in_few_round_trips() {
         let (_, _, _, blocks) = run_with(10 << 20, |_| 200 * MS, true, 2);
         // Ten round trips, of which the first five double from four blocks.
-        assert!(blocks * BLOCK > 7 << 20, "{blocks} blocks");
+        assert!(blocks * BLOCK > 8 << 20, "{blocks} blocks");
     }
 
     #[test]
