@@ -97,9 +97,17 @@ fn mpv_plays_to_the_last_frame() {
 #[test]
 fn gstreamer_shows_every_frame() {
     on_each(|url, frames| {
-        let said = run(Command::new("gst-launch-1.0")
-            .args(["-v", "playbin", &format!("uri={url}"), "audio-sink=fakesink sync=false"])
-            .arg("video-sink=fakesink sync=false silent=false"))?;
+        let play = || {
+            run(Command::new("gst-launch-1.0")
+                .args(["-v", "playbin", &format!("uri={url}"), "audio-sink=fakesink sync=false"])
+                .arg("video-sink=fakesink sync=false silent=false"))
+        };
+        // GStreamer 1.22 now and then waits for itself before the first frame, on a busy machine; what it then gets is no other.
+        let hung = |error: &anyhow::Error| error.to_string().contains("had not ended");
+        let said = match play() {
+            Err(error) if hung(&error) => play()?,
+            said => said?,
+        };
         let shown = said.lines().filter(|l| l.contains("last-message = chain")).count();
         ensure!(shown + 3 >= frames.len(), "GStreamer showed {shown} of {} frames", frames.len());
         Ok(())
