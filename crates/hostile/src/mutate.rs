@@ -1,5 +1,7 @@
 //! Seeded damage: the same seed and number give the same file, so that a failure is named by two numbers.
 
+use seeded::Rng;
+
 /// Element identifiers and box types around which damage tells most.
 const LANDMARKS: &[&[u8]] = &[
     b"moov",
@@ -79,27 +81,6 @@ pub struct Mutator {
     seed: u64,
 }
 
-struct Random(u64);
-
-impl Random {
-    /// SplitMix64.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % (bound.max(1) as u64)).unwrap_or(0)
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
-
 impl Mutator {
     /// All damage from `seed`.
     #[must_use]
@@ -125,7 +106,7 @@ impl Mutator {
     /// Damage number `number` of `file`, whose [`landmarks`](Self::landmarks) are at `marks`.
     #[must_use]
     pub fn damage(&self, number: u64, file: &[u8], marks: &[usize]) -> Vec<u8> {
-        let mut random = Random(self.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        let mut random = Rng::new(self.seed ^ number.wrapping_mul(0xd6e8_feb8_6659_fd93));
         let mut out = file.to_vec();
         for _ in 0..=random.below(6) {
             if out.is_empty() {
@@ -143,7 +124,7 @@ impl Mutator {
     }
 }
 
-fn once(out: &mut Vec<u8>, at: usize, random: &mut Random) {
+fn once(out: &mut Vec<u8>, at: usize, random: &mut Rng) {
     let len = out.len();
     match random.below(10) {
         0 | 1 => out[at] ^= 1 << random.below(8),

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
 use metainfo::InfoHash;
 
+use seeded::Rng;
+
 use crate::{
     Handshake, Message, NotNegotiated, ProtocolError,
     decode::{Decoded, Decoder},
     encode::{Output, Spoken},
     handshake::{HANDSHAKE_LENGTH, NAMED_LENGTH, PROTOCOL},
     mse::{Cipher, Dialler, Listener, Step},
-    random::Random,
 };
 
 /// What is wanted of encryption (MSE). It hides what a connection is from simple filters; it protects nothing else.
@@ -99,7 +100,7 @@ enum Stage {
     /// Incoming: plain or encrypted?
     Detect {
         policy: EncryptionPolicy,
-        random: Random,
+        random: Rng,
     },
     Dialler(Dialler),
     Listener(Listener),
@@ -120,7 +121,7 @@ impl Connection {
             output.put(&ours.to_bytes());
             Stage::Handshake
         } else {
-            Stage::Dialler(Dialler::new(ours, policy, &mut Random::new(seed), output.raw()))
+            Stage::Dialler(Dialler::new(ours, policy, &mut Rng::new(seed), output.raw()))
         };
         Self::new(stage, output, Some(ours))
     }
@@ -129,7 +130,7 @@ impl Connection {
     /// [`outgoing`](Self::outgoing).
     #[must_use]
     pub fn incoming(policy: EncryptionPolicy, seed: u64) -> Self {
-        Self::new(Stage::Detect { policy, random: Random::new(seed) }, Output::default(), None)
+        Self::new(Stage::Detect { policy, random: Rng::new(seed) }, Output::default(), None)
     }
 
     fn new(stage: Stage, output: Output, ours: Option<Handshake>) -> Self {

@@ -23,7 +23,6 @@ mod metadata;
 mod mse;
 mod pex;
 mod priority;
-mod random;
 
 pub use allowed_fast::allowed_fast;
 pub use connection::{Connection, Encryption, EncryptionPolicy, Event};

@@ -149,7 +149,7 @@ impl Picker {
         if self.open[class].count() == 0 {
             return None;
         }
-        let start = PieceIndex(self.rng.below(self.layout.pieces()));
+        let start = PieceIndex(self.rng.below_u32(self.layout.pieces()));
         if !self.sequential {
             self.mend_rarity();
         }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use metainfo::{Bitfield, BlockIndex, PieceIndex, PieceLayout};
+use seeded::Rng;
 
 use crate::{
     Availability, Contribution, PeerKey, Priority, Progress, ReaderKey,
@@ -15,7 +16,7 @@ use crate::{
     limits::{MEND_MAX, RATE_ASSUMED, RATE_DOUBTED},
     partial::Partial,
     peer::{Has, Pace, Peer, micros},
-    rarity::{CLASSES, Rarity, Rng},
+    rarity::{CLASSES, Rarity},
     set::PieceSet,
     windows::{Reader, Urgent},
 };
@@ -101,7 +102,7 @@ impl Picker {
         Self {
             priorities: Vec::new(),
             sequential: false,
-            rng: Rng(seed),
+            rng: Rng::new(seed),
             peers: BTreeMap::new(),
             seeders: 0,
             holders: Vec::new(),

@@ -4,6 +4,7 @@
 //! costs nothing and nothing is ever sorted again, except after a change of many pieces at once.
 
 use metainfo::PieceIndex;
+use seeded::Rng;
 
 use crate::limits::RARITY_MAX;
 
@@ -11,25 +12,6 @@ const NOWHERE: u32 = u32::MAX;
 
 /// How many priority classes there are: high, normal, low.
 pub(crate) const CLASSES: usize = 3;
-
-/// Random numbers for ties (splitmix64).
-#[derive(Clone, Debug)]
-pub(crate) struct Rng(pub(crate) u64);
-
-impl Rng {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`; 0 when `end` is.
-    pub(crate) fn below(&mut self, end: u32) -> u32 {
-        ((u64::from(end) * (self.next() >> 32)) >> 32) as u32
-    }
-}
 
 /// The buckets. Empty, and without memory, until it is built.
 #[derive(Debug, Default)]
@@ -73,7 +55,7 @@ impl Rarity {
         self.ends[target] += 1;
         self.put(gap, piece.0);
         let start = if target == 0 { 0 } else { self.ends[target - 1] };
-        let other = start + rng.below(gap + 1 - start);
+        let other = start + rng.below_u32(gap + 1 - start);
         let displaced = self.order[other as usize];
         self.put(gap, displaced);
         self.put(other, piece.0);
@@ -125,7 +107,7 @@ impl Rarity {
             })
             .collect();
         for last in (1..all.len()).rev() {
-            let other = rng.below(u32::try_from(last + 1).unwrap_or(u32::MAX));
+            let other = rng.below_u32(u32::try_from(last + 1).unwrap_or(u32::MAX));
             all.swap(last, other as usize);
         }
         let mut start = 0;
@@ -178,13 +160,13 @@ mod tests {
 
     #[test]
     fn pieces_stay_sorted_whatever_comes_and_goes() {
-        let mut rng = Rng(7);
+        let mut rng = Rng::new(7);
         let mut want: Vec<Option<(usize, u16)>> = vec![None; 40];
         let mut rarity = Rarity::default();
         rarity.rebuild(40, std::iter::empty(), &mut rng);
         for step in 0..4_000 {
-            let piece = rng.below(40);
-            let key = (rng.below(3) as usize, u16::try_from(rng.below(6)).unwrap());
+            let piece = rng.below_u32(40);
+            let key = (rng.below(3), u16::try_from(rng.below(6)).unwrap());
             let index = PieceIndex(piece);
             match rng.below(3) {
                 0 => {

@@ -1,21 +1,18 @@
-//! Random numbers from a seed (splitmix64).
+//! Chance in a scenario: times, places and lengths, from its seed.
 
 use std::time::Duration;
 
+/// What chance decides in a scenario.
 #[derive(Clone, Debug)]
-pub(crate) struct Rng(u64);
+pub(crate) struct Rng(seeded::Rng);
 
 impl Rng {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed ^ 0x5157_1d3a_9c0f_ee11)
+        Self(seeded::Rng::new(seed ^ 0x5157_1d3a_9c0f_ee11))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
     /// A number within `range`.

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use metainfo::{BlockIndex, PieceIndex};
 use piece_picker::Contribution;
 
-use crate::{PeerKey, rng::mix};
+use seeded::mix;
+
+use crate::PeerKey;
 
 /// Pieces under suspicion at a time; the one of lowest index is forgotten beyond.
 const SUSPECT_PIECES_MAX: usize = 64;

@@ -5,7 +5,9 @@
 
 use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
 
-use crate::{PeerKey, rng::Rng};
+use seeded::Rng;
+
+use crate::PeerKey;
 
 /// Between rounds.
 const ROUND: Duration = Duration::from_secs(10);

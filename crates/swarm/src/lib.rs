@@ -25,7 +25,6 @@ mod rate;
 mod readers;
 mod receive;
 mod report;
-mod rng;
 mod serve;
 mod stats;
 mod superseed;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use metainfo::{PieceIndex, PieceLayout};
 
-use crate::{PeerKey, rng::Rng};
+use seeded::Rng;
+
+use crate::PeerKey;
 
 /// Pieces offered to one peer that it has not passed on yet.
 const OFFERS_MAX: usize = 2;

@@ -14,6 +14,8 @@ use metainfo::{Bitfield, BlockIndex, InfoHash, PieceIndex, PieceLayout};
 use peer_wire::{Message, MetadataMessage};
 use piece_picker::{Picker, Priority};
 
+use seeded::Rng;
+
 use crate::{
     Config, Counters, Hello, Info, Input, Output, PeerKey, Privacy, ReadBlock, Reason, Source, Stored,
     WriteBlock,
@@ -25,7 +27,6 @@ use crate::{
     pex::Exchange,
     rate::Meter,
     readers::Readers,
-    rng::Rng,
     superseed::SuperSeed,
 };
 

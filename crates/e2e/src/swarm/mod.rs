@@ -67,17 +67,11 @@ pub fn noise(path: &Path, bytes: u64, seed: u64) -> Result<()> {
         fs::create_dir_all(parent)?;
     }
     let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(path)?);
-    let mut state = seed | 1;
+    let mut noise = seeded::Rng::new(seed);
     let mut left = bytes;
     while left > 0 {
-        // splitmix64
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^= word >> 31;
         let take = left.min(8);
-        file.write_all(&word.to_le_bytes()[..usize::try_from(take)?])?;
+        file.write_all(&noise.bytes::<8>()[..usize::try_from(take)?])?;
         left -= take;
     }
     file.flush()?;

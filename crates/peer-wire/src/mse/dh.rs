@@ -4,7 +4,7 @@ use std::fmt;
 
 use crypto_bigint::{U192, U768, const_monty_params, modular::ConstMontyForm};
 
-use crate::random::Random;
+use seeded::Rng;
 
 const_monty_params!(
     Prime,
@@ -32,7 +32,7 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    pub(super) fn new(random: &mut Random) -> Self {
+    pub(super) fn new(random: &mut Rng) -> Self {
         let mut bytes = [0; 24];
         random.fill(&mut bytes[4..]);
         Self(U192::from_be_slice(&bytes))

@@ -22,7 +22,9 @@ pub(crate) use cipher::Cipher;
 use cipher::hash;
 use dh::{KEY_LENGTH, PrivateKey};
 
-use crate::{Encryption, EncryptionPolicy, Handshake, ProtocolError, random::Random};
+use seeded::Rng;
+
+use crate::{Encryption, EncryptionPolicy, Handshake, ProtocolError};
 
 /// No padding is longer.
 const PADDING_MAX: u16 = 512;
@@ -83,7 +85,7 @@ impl Dialler {
     pub(crate) fn new(
         ours: Handshake,
         policy: EncryptionPolicy,
-        random: &mut Random,
+        random: &mut Rng,
         out: &mut BytesMut,
     ) -> Self {
         let private = PrivateKey::new(random);
@@ -171,7 +173,7 @@ impl Dialler {
 #[derive(Debug)]
 pub(crate) struct Listener {
     policy: EncryptionPolicy,
-    random: Random,
+    random: Rng,
     stage: ListenerStage,
 }
 
@@ -204,7 +206,7 @@ enum ListenerStage {
 }
 
 impl Listener {
-    pub(crate) fn new(policy: EncryptionPolicy, random: Random) -> Self {
+    pub(crate) fn new(policy: EncryptionPolicy, random: Rng) -> Self {
         Self { policy, random, stage: ListenerStage::Key }
     }
 
@@ -324,10 +326,10 @@ fn check_padding(length: u16) -> Result<(), ProtocolError> {
     Ok(())
 }
 
-fn put_key(private: &PrivateKey, random: &mut Random, out: &mut BytesMut) {
+fn put_key(private: &PrivateKey, random: &mut Rng, out: &mut BytesMut) {
     out.put_slice(&private.public());
     let start = out.len();
-    out.put_bytes(0, random.up_to(PADDING_MAX));
+    out.put_bytes(0, random.below(usize::from(PADDING_MAX) + 1));
     random.fill(&mut out[start..]);
 }
 

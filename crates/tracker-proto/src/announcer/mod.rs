@@ -16,12 +16,11 @@ use crate::{
     url::TrackerUrl,
 };
 
-mod random;
 #[cfg(test)]
 mod tests;
 mod tracker;
 
-use random::Random;
+use seeded::Rng;
 use tracker::Tracker;
 
 /// Trackers of one torrent; a torrent that names more is answered by the first ones.
@@ -104,14 +103,14 @@ pub struct Announcer {
     mode: Mode,
     completed: bool,
     key: u32,
-    random: Random,
+    random: Rng,
 }
 
 impl Announcer {
     /// Trackers of `tiers`, each tier shuffled (BEP 12), an address that comes twice taken once.
     #[must_use]
     pub fn new(tiers: Tiers, options: Options, seed: u64) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         let key = u32::try_from(random.next() >> 32).unwrap_or(1);
         let (mode, completed) = (Mode::Running, false);
         let mut announcer =

@@ -185,8 +185,5 @@ fn names_the_connection(reason: &str) -> bool {
 
 /// Spreads a seed over a transaction id that nobody guesses from the one before.
 fn mix(seed: u64) -> u32 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0)
+    u32::try_from(seeded::Rng::new(seed).next() >> 32).unwrap_or(0)
 }

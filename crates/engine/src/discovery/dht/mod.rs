@@ -7,7 +7,6 @@ mod file;
 mod krpc;
 mod lookup;
 mod node;
-mod random;
 mod store;
 mod table;
 mod task;

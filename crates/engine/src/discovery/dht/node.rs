@@ -11,10 +11,11 @@ use std::{
 
 use metainfo::InfoHash;
 
+use seeded::Rng;
+
 use super::{
     krpc::{self, Answer, Body, Family, METHOD_UNKNOWN, Message, NodeId, PROTOCOL_ERROR, Query},
     lookup::Lookup,
-    random::Random,
     store::Store,
     table::{K, Table},
 };
@@ -83,7 +84,7 @@ pub(super) enum Found {
 pub(super) struct Node {
     id: NodeId,
     family: Family,
-    random: Random,
+    random: Rng,
     table: Table,
     store: Store,
     pending: HashMap<(SocketAddr, u16), Pending>,
@@ -105,7 +106,7 @@ pub(super) struct Node {
 impl Node {
     /// A node that knows nobody.
     pub(super) fn new(id: NodeId, family: Family, seed: u64, now: Duration) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         Self {
             id,
             family,

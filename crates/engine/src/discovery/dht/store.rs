@@ -8,7 +8,9 @@ use std::{
 
 use sha1::{Digest, Sha1};
 
-use super::{krpc::NodeId, random::Random};
+use seeded::Rng;
+
+use super::krpc::NodeId;
 
 /// Torrents that peers are kept for, at most.
 const TORRENTS_MAX: usize = 2_000;
@@ -29,12 +31,12 @@ pub(super) struct Store {
     /// This turn's secret and the one before.
     secrets: [u64; 2],
     next_turn: Duration,
-    random: Random,
+    random: Rng,
 }
 
 impl Store {
     pub(super) fn new(seed: u64, now: Duration) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         let secrets = [random.next(), random.next()];
         Self { torrents: HashMap::new(), secrets, next_turn: now + TOKEN_TURN, random }
     }
@@ -74,7 +76,7 @@ impl Store {
     }
 
     /// Up to `count` peers of a torrent, by chance.
-    pub(super) fn peers(&self, info_hash: &NodeId, count: usize, random: &mut Random) -> Vec<SocketAddr> {
+    pub(super) fn peers(&self, info_hash: &NodeId, count: usize, random: &mut Rng) -> Vec<SocketAddr> {
         let Some(peers) = self.torrents.get(info_hash) else { return Vec::new() };
         let start = random.below(peers.len());
         peers.iter().cycle().skip(start).take(count.min(peers.len())).map(|(peer, _)| *peer).collect()
@@ -113,7 +115,7 @@ mod tests {
         for n in 0..500 {
             store.add(hash, SocketAddr::from(([1, 2, 3, 4], 1 + n % 300)), Duration::ZERO);
         }
-        let mut random = Random::new(1);
+        let mut random = Rng::new(1);
         let peers = store.peers(&hash, 1_000, &mut random);
         assert_eq!(peers.len(), PEERS_MAX);
         assert_eq!(store.peers(&hash, 5, &mut random).len(), 5);

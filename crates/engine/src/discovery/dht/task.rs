@@ -22,13 +22,14 @@ use tokio::{
 };
 use tracing::{debug, info};
 
+use seeded::Rng;
+
 use crate::egress::{Egress, Standing};
 
 use super::{
     file::{self, Saved},
     krpc::{Family, NodeId},
     node::{Found, Node},
-    random::Random,
 };
 
 /// Where the DHT is entered when nobody is known: nodes that are kept for that.
@@ -263,7 +264,7 @@ struct Worker {
     options: Options,
     shared: Arc<Shared>,
     id: NodeId,
-    random: Random,
+    random: Rng,
     sides: [Option<Side>; 2],
     next_due: Duration,
     next_save: Duration,
@@ -272,7 +273,7 @@ struct Worker {
 
 impl Worker {
     async fn new(egress: Egress, options: Options, shared: Arc<Shared>) -> Self {
-        let mut random = Random::new(options.seed);
+        let mut random = Rng::new(options.seed);
         let path = options.file.clone();
         let saved = tokio::task::spawn_blocking(move || path.and_then(|path| file::load(&path))).await;
         let saved = saved.ok().flatten();

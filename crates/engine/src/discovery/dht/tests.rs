@@ -9,12 +9,13 @@ use std::{
 use metainfo::InfoHash;
 use tokio::{sync::mpsc, time::timeout};
 
+use seeded::Rng;
+
 use crate::egress::{Egress, sockets::Way};
 
 use super::{
     krpc::{Family, NodeId},
     node::{Found, Node},
-    random::Random,
     task::{Dht, Options},
 };
 
@@ -32,7 +33,7 @@ struct World {
 
 impl World {
     fn new(count: usize, seed: u64) -> Self {
-        let mut random = Random::new(seed);
+        let mut random = Rng::new(seed);
         let mut nodes = HashMap::new();
         for n in 0..count {
             let node = Node::new(NodeId(random.bytes()), Family::V4, random.next(), Duration::ZERO);
@@ -168,7 +169,7 @@ fn a_quiet_hour_costs_little_and_dead_nodes_are_noticed() {
 #[test]
 fn answers_to_nothing_and_nonsense_change_nothing() {
     let mut node = Node::new(NodeId([1; 20]), Family::V4, 1, Duration::ZERO);
-    let mut random = Random::new(5);
+    let mut random = Rng::new(5);
     let reply = b"d1:rd2:id20:abcdefghij01234567895:nodes26:abcdefghij0123456789\x01\x02\x03\x04\x05\x06e1:t2:aa1:y1:re";
     for round in 0..20_000u64 {
         let mut datagram = reply.to_vec();
