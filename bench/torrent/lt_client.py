@@ -80,7 +80,9 @@ def make(args):
 
 def seed(args):
     ses = session(args)
-    handle = ses.add_torrent(parameters(args.torrent, args.save, seed=True))
+    # Checked before it is asked for anything: in seed mode it hashes each piece at its first request, which is what would
+    # be measured then.
+    handle = ses.add_torrent(parameters(args.torrent, args.save))
     if args.upload_limit:
         # By torrent: the session's limit does not hold for peers on loopback.
         handle.set_upload_limit(args.upload_limit)

@@ -1,5 +1,5 @@
-//! The info dictionary from peers (BEP 9): asked for all at once from the first peer that has it, from both ends when
-//! more have it, checked against the info-hash; who spoils it is found out by asking one peer alone.
+//! The info dictionary from peers (BEP 9): asked for many blocks at a time from the first peer that has it, from both ends
+//! when more have it, checked against the info-hash; who spoils it is found out by asking one peer alone.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,8 +12,9 @@ use crate::PeerKey;
 
 /// Bytes of a block of the info dictionary (BEP 9).
 pub(crate) const METADATA_BLOCK: u32 = 1 << 14;
-/// Blocks asked of one peer at a time: 1 MiB.
-const IN_FLIGHT_MAX: usize = 64;
+/// Blocks asked of one peer at a time: 128 KiB. libtorrent answers while less than 160 KiB wait to be written, and the rest
+/// at its next tick, up to a second later.
+const IN_FLIGHT_MAX: usize = 8;
 /// Peers asked for the same block at a time: it is small, and waiting for the slowest is long.
 const ASKED_MAX: u8 = 2;
 /// After this long an answer is no longer expected.
