@@ -7,6 +7,9 @@ seek            first, seek_first, seek_last, tail_first (s), unasked (bytes)
 idle            rss (KiB), cpu (share of a core)
 garbage         blocks, wall
 clients         which are installed, with their versions
+
+`seek` reads from seeders that limit themselves, which libtorrent does in gusts each half second; with `--links` from seeders
+behind slow lines (`links.py`: a network namespace each, needs root).
 """
 
 import argparse
@@ -27,6 +30,8 @@ MIB = 1 << 20
 # What four seeders give together, and what is asked of them.
 SEEDERS, SEEDER_RATE, SEEK_PIECE = 4, MIB, MIB
 FOUR = 4 * MIB
+# Seconds after which a client that was given many torrents is idle.
+SETTLE = 15
 
 
 def bulk(bench, who):
@@ -178,7 +183,8 @@ def idle(bench, who):
         process = bench.lt("idle", "--torrent", torrents, "--save", store, python=who.python)
         process.line("added", 60)
         states = {"seeding": count}
-    time.sleep(3)
+    # Past what a start has to write.
+    time.sleep(SETTLE)
     cpu, began = process.cpu(), time.monotonic()
     time.sleep(bench.args.seconds)
     share = (process.cpu() - cpu) / (time.monotonic() - began)

@@ -2,8 +2,9 @@
 //!
 //! Somebody watches: bounded by time. What is in flight takes a few milliseconds of the peer's measured rate beyond the round
 //! trip (`climb` finds out how many), because a seek has to wait for all of it (CANCEL does not take back what the sender
-//! has written). At the start it doubles with each round trip for as long as that brings more. Nobody watches: the queue follows the bandwidth-delay product and more, up to what the peer accepts. Which blocks these are
-//! is `piece-picker`'s choice.
+//! has written). At the start it doubles with each round trip for as long as that brings more. Nobody watches: the queue
+//! follows the bandwidth-delay product and more, up to what the peer accepts. Which blocks these are is `piece-picker`'s
+//! choice.
 
 use std::time::Duration;
 

@@ -30,7 +30,8 @@ struct Read {
 fn read(source: Source) -> Result<Read, EngineError> {
     Ok(match source {
         Source::Metainfo(bytes) => {
-            let metainfo = Metainfo::parse(bytes).map_err(refused)?;
+            // Of its own: these bytes stay for as long as the torrent, and may be a slice of a far larger buffer.
+            let metainfo = Metainfo::parse(Bytes::copy_from_slice(&bytes)).map_err(refused)?;
             Read { info_hash: metainfo.info().info_hash(), metainfo: Some(metainfo), magnet: None }
         }
         Source::Magnet(link) => {

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{Owes, SeedGoal};
+use swarm::Input;
+
+use super::task::Task;
+use crate::{Event, Owes, SeedGoal};
 
 /// What a torrent gave so far.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +71,68 @@ pub(crate) fn owed(asked: &[(String, SeedGoal)], given: &Given) -> Vec<Owes> {
 pub(crate) fn time_left(own: SeedGoal, asked: &[(String, SeedGoal)], given: &Given) -> Option<Duration> {
     let times = own.time.into_iter().chain(asked.iter().filter_map(|(_, goal)| goal.time));
     times.filter(|time| *time > given.seeding_time).map(|time| time - given.seeding_time).min()
+}
+
+impl Task {
+    pub(super) fn given(&self, now: Duration) -> Given {
+        let totals = self.totals(&self.swarm.stats(now).counters);
+        let since = self.seeding_since.map_or(0.0, |since| now.saturating_sub(since).as_secs_f64());
+        let time = Duration::try_from_secs_f64(self.saved.seeding_time + since).unwrap_or_default();
+        Given {
+            uploaded: totals.uploaded,
+            downloaded: totals.downloaded,
+            wanted: self.wanted,
+            seeding_time: time,
+        }
+    }
+
+    pub(super) fn goal(&self) -> SeedGoal {
+        self.saved.seed_goal.unwrap_or(self.core.config.seed_goal)
+    }
+
+    pub(super) fn asked(&self) -> Vec<(String, SeedGoal)> {
+        if self.core.config.tracker_goals.is_empty() {
+            return Vec::new();
+        }
+        asked(&self.core.config.tracker_goals, &self.trackers.hosts())
+    }
+
+    pub(super) fn goal_is_reached(&self, now: Duration) -> bool {
+        // Readers of what is not here yet would wait for ever.
+        let idle = self.swarm.is_seed() || self.wanted > 0 && self.shared.readers().open_count() == 0;
+        let goal = self.goal();
+        let stated = goal.ratio.is_some() || goal.time.is_some();
+        stated && idle && !self.goal_ignored && is_reached(goal, &self.asked(), &self.given(now))
+    }
+
+    /// When a goal of time may be reached, for the timer.
+    pub(super) fn goal_due(&self, now: Duration) -> Option<Duration> {
+        if self.goal_ignored {
+            return None;
+        }
+        time_left(self.goal(), &self.asked(), &self.given(now)).map(|left| now + left)
+    }
+
+    /// The seeding goal is reached: connections end, trackers are told.
+    pub(super) fn rest(&mut self, now: Duration) {
+        self.resting = true;
+        self.swarm.handle(now, Input::Pause);
+        self.trackers.stop();
+        self.core.tell(Event::Seeded { info_hash: self.shared.info_hash });
+        self.carry_out(now);
+        self.unsaved = true;
+        self.publish(now);
+    }
+
+    /// Goes on, unless something else holds it.
+    pub(super) fn go_on(&mut self, now: Duration) {
+        if self.is_at_rest() {
+            return;
+        }
+        self.swarm.handle(now, Input::Resume);
+        self.trackers.resume(now);
+        self.add_web_seeds(now);
+    }
 }
 
 #[cfg(test)]

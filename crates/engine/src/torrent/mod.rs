@@ -11,6 +11,7 @@ pub(crate) mod saved;
 mod select;
 mod summary;
 mod task;
+mod wanted;
 
 use std::{
     net::SocketAddr,

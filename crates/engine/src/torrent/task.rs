@@ -3,25 +3,23 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, OnceLock, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
-use metainfo::{Metainfo, PieceIndex};
+use metainfo::Metainfo;
 use storage::Store;
 use swarm::{Input, PeerKey};
 use tokio::sync::{mpsc, watch};
 
 use super::{
     Plan, Shared,
-    goals::{self, Given},
     inbox::{Answer, INBOX_MAX, Inbox},
     readers::Readers,
     saved::Saved,
-    select,
 };
 use crate::{
-    Event, Priority, SeedGoal, Select, Snapshot, State, StorageKind,
+    Event, Priority, Select, Snapshot, State,
     discovery::Finder,
     peer::{PeerCommand, PeerContext, PeerEvent},
     rate::{Bucket, Limiter},
@@ -43,9 +41,6 @@ const SAVE_SEEDING_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How often a torrent that the session's limit keeps from connecting looks for room.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
-
-/// How long whole files may be on their way to the disk before the torrent counts as finished all the same.
-const NAMING_MAX: Duration = Duration::from_secs(60);
 
 /// Peers that trackers are asked for.
 const PEERS_WANTED: u32 = 100;
@@ -450,87 +445,6 @@ impl Task {
         self.changed = true;
     }
 
-    /// The metadata is known: from the beginning, from an earlier run, or from the swarm.
-    pub(super) fn learn(&mut self, metainfo: Arc<Metainfo>) {
-        let info = metainfo.info();
-        let private = info.is_private();
-        self.private = Some(private);
-        self.name = Some(info.name().to_owned());
-        if private {
-            self.reach = Reach::Private;
-        } else if matches!(self.reach, Reach::Private) {
-            let finder = self.core.discovery.finder(self.shared.info_hash, self.shared.inbox.clone());
-            self.reach = Reach::Public(finder);
-        }
-        self.priorities = match self.select.take() {
-            Some(select) => select::priorities(info, &select),
-            None => {
-                let mut priorities = vec![Priority::Normal; info.files().len()];
-                for (file, priority) in &self.saved.priorities {
-                    if let Some(place) = priorities.get_mut(*file as usize) {
-                        *place = *priority;
-                    }
-                }
-                priorities
-            }
-        };
-        self.metainfo = Some(metainfo.clone());
-        self.remember_priorities();
-        let _ = self.shared.metainfo.set(metainfo);
-        self.phase = Phase::Opening;
-        self.open_files();
-        self.changed = true;
-    }
-
-    pub(super) fn remember_priorities(&mut self) {
-        let changed =
-            self.priorities.iter().enumerate().filter(|(_, priority)| **priority != Priority::Normal);
-        self.saved.priorities =
-            changed.filter_map(|(file, priority)| Some((u32::try_from(file).ok()?, *priority))).collect();
-        *self.shared.priorities.lock().unwrap_or_else(PoisonError::into_inner) = self.priorities.clone();
-        self.unsaved = true;
-    }
-
-    /// Tells storage and the swarm which files are wanted.
-    pub(super) fn apply_priorities(&mut self, now: Duration) {
-        let Some(metainfo) = self.metainfo.clone() else { return };
-        let info = metainfo.info();
-        let wanted = select::wanted_pieces(info, &self.priorities);
-        self.wanted = select::wanted_bytes(info, &self.priorities);
-        self.wanted_piece_bytes = select::wanted_piece_bytes(info, &wanted);
-        if let Some(store) = &self.store {
-            // A failure comes as an event as well.
-            drop(store.select(self.priorities.iter().map(|priority| *priority != Priority::Skip).collect()));
-        }
-        self.swarm.handle(now, Input::Wanted(wanted));
-        self.expect_names();
-        self.changed = true;
-    }
-
-    /// Which wanted files are on their way to their final name. Storage says when they have it.
-    pub(super) fn expect_names(&mut self) {
-        self.unnamed.clear();
-        let (Some(metainfo), StorageKind::Disk) = (&self.metainfo, self.core.config.storage) else { return };
-        let info = metainfo.info();
-        let (layout, have) = (info.layout(), self.shared.readers.have());
-        for (index, file) in info.files().iter().filter(|(_, file)| file.is_stored() && file.length() > 0) {
-            let wanted =
-                self.priorities.get(index.as_usize()).is_none_or(|priority| *priority != Priority::Skip);
-            if wanted && !layout.pieces_of(file.range()).all(|piece| have.has(PieceIndex(piece))) {
-                self.unnamed.insert(index);
-            }
-        }
-    }
-
-    /// A name that does not come is not waited for: the bytes are there.
-    fn look_at_names(&mut self, now: Duration) {
-        if self.unnamed.is_empty() || !self.swarm.is_finished() {
-            self.whole_since = None;
-        } else if now >= *self.whole_since.get_or_insert(now) + NAMING_MAX {
-            self.unnamed.clear();
-        }
-    }
-
     /// Paused, failed, or through with its goal.
     pub(super) fn is_at_rest(&self) -> bool {
         self.saved.paused || self.resting || matches!(self.phase, Phase::Failed(_))
@@ -615,65 +529,5 @@ impl Task {
             wasted: saved.wasted + counters.wasted.saturating_sub(before.wasted),
             corrupt: saved.corrupt + counters.corrupt.saturating_sub(before.corrupt),
         }
-    }
-
-    pub(super) fn given(&self, now: Duration) -> Given {
-        let totals = self.totals(&self.swarm.stats(now).counters);
-        let since = self.seeding_since.map_or(0.0, |since| now.saturating_sub(since).as_secs_f64());
-        let time = Duration::try_from_secs_f64(self.saved.seeding_time + since).unwrap_or_default();
-        Given {
-            uploaded: totals.uploaded,
-            downloaded: totals.downloaded,
-            wanted: self.wanted,
-            seeding_time: time,
-        }
-    }
-
-    pub(super) fn goal(&self) -> SeedGoal {
-        self.saved.seed_goal.unwrap_or(self.core.config.seed_goal)
-    }
-
-    pub(super) fn asked(&self) -> Vec<(String, SeedGoal)> {
-        if self.core.config.tracker_goals.is_empty() {
-            return Vec::new();
-        }
-        goals::asked(&self.core.config.tracker_goals, &self.trackers.hosts())
-    }
-
-    pub(super) fn goal_is_reached(&self, now: Duration) -> bool {
-        // Readers of what is not here yet would wait for ever.
-        let idle = self.swarm.is_seed() || self.wanted > 0 && self.shared.readers().open_count() == 0;
-        let goal = self.goal();
-        let stated = goal.ratio.is_some() || goal.time.is_some();
-        stated && idle && !self.goal_ignored && goals::is_reached(goal, &self.asked(), &self.given(now))
-    }
-
-    /// When a goal of time may be reached, for the timer.
-    fn goal_due(&self, now: Duration) -> Option<Duration> {
-        if self.goal_ignored {
-            return None;
-        }
-        goals::time_left(self.goal(), &self.asked(), &self.given(now)).map(|left| now + left)
-    }
-
-    /// The seeding goal is reached: connections end, trackers are told.
-    fn rest(&mut self, now: Duration) {
-        self.resting = true;
-        self.swarm.handle(now, Input::Pause);
-        self.trackers.stop();
-        self.core.tell(Event::Seeded { info_hash: self.shared.info_hash });
-        self.carry_out(now);
-        self.unsaved = true;
-        self.publish(now);
-    }
-
-    /// Goes on, unless something else holds it.
-    pub(super) fn go_on(&mut self, now: Duration) {
-        if self.is_at_rest() {
-            return;
-        }
-        self.swarm.handle(now, Input::Resume);
-        self.trackers.resume(now);
-        self.add_web_seeds(now);
     }
 }
