@@ -15,8 +15,13 @@ import threading
 CHOKE, UNCHOKE, INTERESTED, HAVE, BITFIELD, REQUEST, PIECE = 0, 1, 2, 4, 5, 6, 7
 
 
+# print writes a line and its end apart, and another thread's line may come between them.
+SPEAKING = threading.Lock()
+
+
 def say(**line):
-    print(json.dumps(line), flush=True)
+    with SPEAKING:
+        print(json.dumps(line), flush=True)
 
 
 def receive(connection, length):

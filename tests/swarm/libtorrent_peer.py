@@ -18,8 +18,13 @@ POLICIES = {"forced": 0, "enabled": 1, "disabled": 2}
 UTP_SOCKET, RC4_ENCRYPTED = 1 << 17, 1 << 19
 
 
+# print writes a line and its end apart, and another thread's line may come between them.
+SPEAKING = threading.Lock()
+
+
 def say(**line):
-    print(json.dumps(line), flush=True)
+    with SPEAKING:
+        print(json.dumps(line), flush=True)
 
 
 def settings(args):

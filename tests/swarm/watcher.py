@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Watches what a client says to strangers: a DHT node, a listener for LSD, and a peer that reads the extended handshake.
 
-watcher.py INFO_HASH. Prints {"dht": port, "peer": port} first, then a line for everything that names the torrent:
-{"via": "dht", "query": …}, {"via": "lsd"}, {"via": "pex"}; {"via": "peer", "extensions": […]} for each handshake; and
-{"alive": …} for what does not name it, so that silence is not mistaken for deafness. Ends with its stdin.
+watcher.py INFO_HASH [HOST]. Its DHT node and its peer are at HOST (127.0.0.1). Prints {"dht": port, "peer": port} first, then a line
+for everything that names the torrent: {"via": "dht", "query": …}, {"via": "lsd"}, {"via": "pex"}; {"via": "peer", "dht": …,
+"extensions": […]} for each handshake, with whether it says that there is a DHT node; and {"alive": …} for what does not name it,
+so that silence is not mistaken for deafness. Ends with its stdin.
 """
 
 import json
@@ -18,8 +19,13 @@ LSD = ("239.192.152.143", 6771)
 BITFIELD, EXTENDED = 5, 20
 
 
+# print writes a line and its end apart, and another thread's line may come between them.
+SPEAKING = threading.Lock()
+
+
 def say(**line):
-    print(json.dumps(line), flush=True)
+    with SPEAKING:
+        print(json.dumps(line), flush=True)
 
 
 def field(packet, key):
@@ -45,11 +51,11 @@ def dht(node, info_hash):
         node.sendto(reply, sender)
 
 
-def lsd(info_hash):
+def lsd(info_hash, host):
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("", LSD[1]))
-    for address in ("127.0.0.1", "0.0.0.0"):
+    for address in {"127.0.0.1", "0.0.0.0", host}:
         try:
             group = socket.inet_aton(LSD[0]) + socket.inet_aton(address)
             listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
@@ -73,8 +79,10 @@ def receive(connection, length):
 
 def read(connection, info_hash):
     try:
-        if receive(connection, 68)[28:48] != info_hash:
+        hello = receive(connection, 68)
+        if hello[28:48] != info_hash:
             return
+        knows_dht = bool(hello[27] & 1)
         reserved = bytes([0, 0, 0, 0, 0, 0x10, 0, 0x01])
         connection.sendall(b"\x13BitTorrent protocol" + reserved + info_hash + b"-XX0001-" + os.urandom(12))
         hello = b"\x00d1:md6:ut_pexi1eee"
@@ -84,7 +92,7 @@ def read(connection, info_hash):
             body = receive(connection, length)
             if length and body[0] == EXTENDED and body[1] == 0:
                 names = [n.decode() for n in re.findall(rb"\d:(ut_pex|ut_metadata|lt_donthave|upload_only)", body)]
-                say(via="peer", extensions=names)
+                say(via="peer", dht=knows_dht, extensions=names)
             elif length and body[0] == EXTENDED and body[1] == 1:
                 say(via="pex")
     except (OSError, EOFError):
@@ -95,11 +103,12 @@ def read(connection, info_hash):
 
 def main():
     info_hash = bytes.fromhex(sys.argv[1])
+    host = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
     node = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    node.bind(("127.0.0.1", 0))
-    peer = socket.create_server(("127.0.0.1", 0))
+    node.bind((host, 0))
+    peer = socket.create_server((host, 0))
     threading.Thread(target=dht, args=(node, info_hash), daemon=True).start()
-    threading.Thread(target=lsd, args=(info_hash,), daemon=True).start()
+    threading.Thread(target=lsd, args=(info_hash, host), daemon=True).start()
 
     def accept():
         while True:

@@ -5,6 +5,7 @@
 
 pub mod clients;
 pub mod http;
+pub mod namespace;
 pub mod ours;
 pub mod process;
 pub mod trackers;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{PATIENCE, Share, free_port, http, local, process::Process};
+use super::{PATIENCE, Share, free_port, http, local, namespace::Namespace, process::Process};
 use crate::fixtures::binary;
 
 /// What keeps it from looking around.
@@ -21,7 +21,10 @@ pub const ALONE: &[&str] = &["--no-dht", "--no-lsd", "--no-upnp"];
 /// # Errors
 /// It is not built.
 pub fn command(home: &Path, args: &[&str]) -> Result<Command> {
-    let mut command = Command::new(binary()?);
+    Ok(dress(Command::new(binary()?), home, args))
+}
+
+fn dress(mut command: Command, home: &Path, args: &[&str]) -> Command {
     command
         .args(args)
         .env_clear()
@@ -30,7 +33,7 @@ pub fn command(home: &Path, args: &[&str]) -> Result<Command> {
     if let Some(log) = std::env::var_os("HEADWATER_TEST_LOG") {
         command.env("HEADWATER_LOG", log);
     }
-    Ok(command)
+    command
 }
 
 /// A `download` or `seed` that runs.
@@ -77,10 +80,21 @@ impl Ours {
     /// # Errors
     /// It is not built.
     pub fn start(share: &Share, args: &[&str]) -> Result<Self> {
+        Self::run(share, Command::new(binary()?), args)
+    }
+
+    /// The same in a namespace.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn start_in(namespace: &Namespace, share: &Share, args: &[&str]) -> Result<Self> {
+        Self::run(share, namespace.command(binary()?), args)
+    }
+
+    fn run(share: &Share, command: Command, args: &[&str]) -> Result<Self> {
         let address = local(free_port()?);
         let port = address.port().to_string();
-        let home = share.scratch("home")?;
-        let command = command(&home, &[args, &["--listen-port", &port]].concat())?;
+        let command = dress(command, &share.scratch("home")?, &[args, &["--listen-port", &port]].concat());
         let log = share.scratch("logs")?.join(format!("ours-{port}"));
         Ok(Self { process: Process::start(command, &log)?, address })
     }

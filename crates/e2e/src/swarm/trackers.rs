@@ -5,7 +5,12 @@ use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, process
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{PATIENCE, Share, free_port, http, local, process::Process, script};
+use super::{
+    PATIENCE, Share, free_port, http, local,
+    namespace::{FAR, Namespace},
+    process::Process,
+    script,
+};
 use crate::server::find;
 
 /// A tracker that runs.
@@ -54,15 +59,25 @@ impl Tracker {
     /// # Errors
     /// Its packages are not installed (`npm ci` in `tests/swarm`).
     pub fn bittorrent_tracker() -> Result<Self> {
+        Self::npm(Command::new("node"), local(free_port()?))
+    }
+
+    /// The same in a namespace, for those who reach its second end ([`Namespace::pair`]).
+    ///
+    /// # Errors
+    /// As [`bittorrent_tracker`](Self::bittorrent_tracker).
+    pub fn bittorrent_tracker_at(namespace: &Namespace) -> Result<Self> {
+        Self::npm(namespace.command("node"), SocketAddr::new(FAR.parse()?, free_port()?))
+    }
+
+    fn npm(mut command: Command, address: SocketAddr) -> Result<Self> {
         ensure!(
             script("node_modules").is_dir(),
             "{}: run npm ci --ignore-scripts there",
             script("").display()
         );
         let dir = tempfile::Builder::new().prefix("tracker-").tempdir()?;
-        let address = local(free_port()?);
-        let mut command = Command::new("node");
-        command.arg(script("tracker.mjs")).arg(address.port().to_string());
+        command.arg(script("tracker.mjs")).arg(address.port().to_string()).arg(address.ip().to_string());
         let process = Process::start(command, &dir.path().join("log"))?;
         process.expect("port", PATIENCE, |line| line["listening"].as_u64())?;
         Ok(Self { process, address, dir })
