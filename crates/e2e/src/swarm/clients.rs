@@ -10,7 +10,17 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{PATIENCE, Share, free_port, http, local, process::Process, script};
+use super::{
+    PATIENCE, Share, free_port, http, local,
+    namespace::{FAR, Namespace},
+    process::Process,
+    script,
+};
+
+/// Debian's module is Debian's Python's.
+fn python() -> String {
+    std::env::var("HEADWATER_LIBTORRENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned())
+}
 
 /// libtorrent, by way of its Python module.
 #[derive(Debug)]
@@ -46,12 +56,20 @@ impl Libtorrent {
     /// # Errors
     /// It does not start.
     pub fn start(share: &Share, ip: &str, args: &[&str]) -> Result<Self> {
+        Self::run(share, Command::new(python()), ip, args)
+    }
+
+    /// The same in a namespace, at the second end of a [pair](Namespace::pair).
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_in(namespace: &Namespace, share: &Share, args: &[&str]) -> Result<Self> {
+        Self::run(share, namespace.command(python()), FAR, args)
+    }
+
+    fn run(share: &Share, mut command: Command, ip: &str, args: &[&str]) -> Result<Self> {
         let port = free_port()?;
         let shown = if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
-        // Debian's module is Debian's Python's.
-        let python =
-            std::env::var("HEADWATER_LIBTORRENT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
-        let mut command = Command::new(python);
         command.arg(script("libtorrent_peer.py")).args(["--listen", &shown]).args(args);
         let log = share.scratch("logs")?.join(format!("libtorrent-{port}"));
         let process = Process::start(command, &log)?;

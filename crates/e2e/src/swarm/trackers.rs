@@ -100,6 +100,12 @@ impl Tracker {
         format!("http://{}/announce", self.address)
     }
 
+    /// Its port, for HTTP and UDP.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// `udp://…/announce`.
     #[must_use]
     pub fn udp(&self) -> String {
