@@ -13,42 +13,11 @@ use sha1::{Digest, Sha1};
 use crate::{
     fold::{fold, sort_key},
     identity::{Fingerprint, VideoId},
-    limits::SIDECARS_PER_VIDEO_MAX,
-    name::{EpisodeNumber, ReleaseName, is_season_folder},
-    scan::{Found, FoundSubtitle, Problem, Scan},
+    name::EpisodeNumber,
+    named::Named,
+    scan::{FoundSubtitle, Problem, Scan},
+    sidecars::{Beside, SidecarFormat, Sidecars},
 };
-
-/// Formats of subtitle files beside a film.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SidecarFormat {
-    /// SubRip.
-    Srt,
-    /// SubStation Alpha.
-    Ass,
-    /// WebVTT.
-    WebVtt,
-}
-
-impl SidecarFormat {
-    pub(crate) fn from_extension(lower: &str) -> Option<Self> {
-        match lower {
-            "srt" => Some(Self::Srt),
-            "ass" | "ssa" => Some(Self::Ass),
-            "vtt" => Some(Self::WebVtt),
-            _ => None,
-        }
-    }
-
-    /// Short lower-case name, as `container` names the same format inside a film.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Srt => "srt",
-            Self::Ass => "ass",
-            Self::WebVtt => "webvtt",
-        }
-    }
-}
 
 /// A subtitle file that lies beside a film.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,6 +207,19 @@ impl Video {
 }
 
 impl Sidecar {
+    fn of(beside: Beside, all: &[FoundSubtitle], root: &Path) -> Option<Self> {
+        let found = all.get(beside.subtitle)?;
+        Some(Self {
+            root: root.to_owned(),
+            relative: found.relative.clone(),
+            format: found.format,
+            size: found.size,
+            language: beside.language,
+            forced: beside.forced,
+            hearing_impaired: beside.hearing_impaired,
+        })
+    }
+
     /// The file's path on this disk, checked again to lie inside its library folder.
     ///
     /// # Errors
@@ -281,7 +263,10 @@ impl Catalog {
     }
 
     pub(crate) fn build(roots: &[PathBuf], scan: Scan) -> Self {
-        let beside = Sidecars::new(&scan);
+        let beside = Sidecars::new(
+            scan.files.iter().map(|file| (file.root, file.relative.as_path())),
+            scan.subtitles.iter().map(|file| (file.root, file.relative.as_path())),
+        );
         let mut copies: HashMap<Fingerprint, usize> = HashMap::new();
         let mut shows = Vec::new();
         let mut series: BTreeMap<String, Series> = BTreeMap::new();
@@ -291,8 +276,9 @@ impl Catalog {
             let copy = copies.entry(found.fingerprint).or_default();
             *copy += 1;
             let id = VideoId::new(&found.fingerprint, *copy);
-            let name = Named::of(found);
-            let (show_id, title) = match name.episode {
+            let name = Named::of(&found.relative, None);
+            let title = name.full_title();
+            let show_id = match name.episode {
                 Some(number) => {
                     let key = fold(&name.title);
                     let show_id = format!("s-{}", short_hash(&key));
@@ -311,8 +297,7 @@ impl Catalog {
                         title: name.episode_title.clone(),
                         video: id.clone(),
                     });
-                    let title = format!("{} {number} {}", name.title, name.episode_title);
-                    (show_id, title.trim_end().to_owned())
+                    show_id
                 }
                 None => {
                     let show_id = format!("m-{id}");
@@ -323,7 +308,7 @@ impl Catalog {
                         video: id.clone(),
                         added: found.modified,
                     }));
-                    (show_id, name.title)
+                    show_id
                 }
             };
             let video = Video {
@@ -335,7 +320,11 @@ impl Catalog {
                 fingerprint: found.fingerprint,
                 show_id,
                 title,
-                sidecars: beside.of(found, root),
+                sidecars: beside
+                    .of(found.root, &found.relative)
+                    .into_iter()
+                    .filter_map(|beside| Sidecar::of(beside, &scan.subtitles, root))
+                    .collect(),
             };
             videos.insert(id, Arc::new(video));
         }
@@ -365,131 +354,6 @@ fn searched_text(show: &Show) -> String {
 
 fn short_hash(text: &str) -> String {
     Sha1::digest(text.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect()
-}
-
-/// The reading of a file's name, completed from its folders' names.
-struct Named {
-    title: String,
-    year: Option<u16>,
-    episode: Option<EpisodeNumber>,
-    episode_title: String,
-}
-
-impl Named {
-    fn of(found: &Found) -> Self {
-        let stem = stem(&found.relative);
-        let own = ReleaseName::parse(&stem);
-        let folders = || {
-            found
-                .relative
-                .ancestors()
-                .skip(1)
-                .filter_map(|p| p.file_name())
-                .map(|n| n.to_string_lossy().into_owned())
-        };
-        let (mut title, mut year) = (own.title, own.year);
-        if title.is_empty() {
-            let folder = folders().find(|name| !is_season_folder(name));
-            let read = ReleaseName::parse(&folder.unwrap_or_default());
-            (title, year) = (read.title, year.or(read.year));
-        }
-        if title.is_empty() {
-            title = stem;
-        }
-        Self { title, year, episode: own.episode, episode_title: own.episode_title }
-    }
-}
-
-/// Subtitle files by the folder they belong to.
-struct Sidecars<'a> {
-    by_folder: HashMap<(usize, &'a Path), Vec<&'a FoundSubtitle>>,
-    /// Names without extension of the films in each folder.
-    films_in: HashMap<(usize, &'a Path), Vec<String>>,
-}
-
-impl<'a> Sidecars<'a> {
-    fn new(scan: &'a Scan) -> Self {
-        let mut by_folder: HashMap<_, Vec<_>> = HashMap::new();
-        for subtitle in &scan.subtitles {
-            let mut folder = subtitle.relative.parent().unwrap_or(Path::new(""));
-            let name = folder.file_name().map(|n| n.to_string_lossy().to_lowercase());
-            if matches!(name.as_deref(), Some("subs" | "subtitles")) {
-                folder = folder.parent().unwrap_or(Path::new(""));
-            }
-            by_folder.entry((subtitle.root, folder)).or_default().push(subtitle);
-        }
-        let mut films_in: HashMap<_, Vec<String>> = HashMap::new();
-        for file in &scan.files {
-            let folder = file.relative.parent().unwrap_or(Path::new(""));
-            films_in.entry((file.root, folder)).or_default().push(stem(&file.relative));
-        }
-        Self { by_folder, films_in }
-    }
-
-    fn of(&self, film: &Found, root: &Path) -> Vec<Sidecar> {
-        let folder = (film.root, film.relative.parent().unwrap_or(Path::new("")));
-        let films = self.films_in.get(&folder).map(Vec::as_slice).unwrap_or_default();
-        // A film alone in a folder of its own owns every subtitle there, whatever its name.
-        let alone = films.len() == 1 && folder.1 != Path::new("");
-        let own = stem(&film.relative);
-        let all = self.by_folder.get(&folder).map(Vec::as_slice).unwrap_or_default();
-        all.iter()
-            .filter_map(|subtitle| {
-                let name = stem(&subtitle.relative);
-                let rest = match after(&name, &own) {
-                    // `Film 2.en.srt` is not `Film`'s when there is a `Film 2`.
-                    Some(_) if films.iter().any(|f| f.len() > own.len() && after(&name, f).is_some()) => {
-                        return None;
-                    }
-                    Some(rest) => rest,
-                    None if alone => name.as_str(),
-                    None => return None,
-                };
-                Some(describe(subtitle, root, rest))
-            })
-            .take(SIDECARS_PER_VIDEO_MAX)
-            .collect()
-    }
-}
-
-/// What follows a film's name in a subtitle's name.
-fn after<'n>(subtitle: &'n str, film: &str) -> Option<&'n str> {
-    subtitle.strip_prefix(film).filter(|rest| !rest.starts_with(char::is_alphanumeric))
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// Reads `.en.forced` of `film.en.forced.srt`.
-fn describe(subtitle: &FoundSubtitle, root: &Path, rest: &str) -> Sidecar {
-    let mut sidecar = Sidecar {
-        root: root.to_owned(),
-        relative: subtitle.relative.clone(),
-        format: subtitle.format,
-        size: subtitle.size,
-        language: None,
-        forced: false,
-        hearing_impaired: false,
-    };
-    for word in rest.split(['.', '_', ' ', '(', ')', '[', ']']).filter(|w| !w.is_empty()) {
-        match word.to_ascii_lowercase().as_str() {
-            "forced" => sidecar.forced = true,
-            "sdh" | "cc" | "hi" => sidecar.hearing_impaired = true,
-            lower if sidecar.language.is_none() && is_language(lower) => {
-                sidecar.language = Some(word.to_owned())
-            }
-            _ => {}
-        }
-    }
-    sidecar
-}
-
-/// Two or three letters, perhaps with a region: `en`, `ger`, `pt-br`.
-fn is_language(lower: &str) -> bool {
-    let (main, region) = lower.split_once('-').unwrap_or((lower, "xx"));
-    let letters = |s: &str| s.bytes().all(|b| b.is_ascii_alphabetic());
-    (2..=3).contains(&main.len()) && letters(main) && (2..=4).contains(&region.len()) && letters(region)
 }
 
 #[cfg(test)]
@@ -569,7 +433,7 @@ mod tests {
         };
         assert_eq!(of("Film.mkv"), [("srt", Some("en"), false, false), ("ass", Some("pt-BR"), true, false)]);
         assert_eq!(of("Film 2.mkv"), [("webvtt", Some("ger"), false, true)]);
-        assert_eq!(of("x.mkv"), [("srt", None, false, false)]);
+        assert_eq!(of("x.mkv"), [("srt", Some("en"), false, false)]);
     }
 
     #[test]

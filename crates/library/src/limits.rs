@@ -20,3 +20,13 @@ pub const SEARCH_CHARS_MAX: usize = 200;
 pub const SHOWS_PER_PAGE_MAX: usize = 10_000;
 /// Films smaller than this and named like samples are skipped.
 pub const SAMPLE_BYTES_MAX: u64 = 300 * 1024 * 1024;
+/// Folders around a file, from the nearest on, that may name it: a disc's film lies four deep.
+pub const NAMING_FOLDERS_MAX: usize = 6;
+/// Words at the end of a subtitle's name that may follow its film's.
+pub const SUBTITLE_WORDS_MAX: usize = 32;
+/// Files of a torrent that are looked at: a course with its exercises has some thousands.
+pub const LISTED_FILES_MAX: usize = 100_000;
+/// Bytes of a path that is looked at: what Linux takes.
+pub const LISTED_PATH_BYTES_MAX: usize = 4_096;
+/// A `.ts` or `.mts` that is smaller is a program's source (TypeScript) and not a film (MPEG-TS).
+pub const TRANSPORT_STREAM_BYTES_MIN: u64 = 256 * 1024;

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::kind::disc_number;
+
 /// `S01E02`, or `S01E02-E03` for a double episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EpisodeNumber {
@@ -36,6 +38,8 @@ pub struct ReleaseName {
     pub episode: Option<EpisodeNumber>,
     /// What follows the episode number: usually its title; may be empty.
     pub episode_title: String,
+    /// The season that a pack's name states (`Show.S01.1080p`).
+    pub season: Option<u16>,
 }
 
 impl ReleaseName {
@@ -44,29 +48,89 @@ impl ReleaseName {
     pub fn parse(name: &str) -> Self {
         match find_episode(name) {
             Some((start, end, episode)) => {
-                let (title, year) = clean(name.get(..start).unwrap_or_default());
-                let (episode_title, _) = clean(name.get(end..).unwrap_or_default());
-                Self { title, year, episode: Some(episode), episode_title }
+                Self { episode: Some(episode), ..Self::around(name.get(..start), name.get(end..)) }
             }
-            None => {
-                let (title, year) = clean(name);
-                Self { title, year, episode: None, episode_title: String::new() }
-            }
+            None => match fansub(name) {
+                Some((start, end, number)) => {
+                    let read = Self::around(name.get(..start), name.get(end..));
+                    let season = read.season.unwrap_or(1);
+                    Self { episode: Some(EpisodeNumber { season, episode: number, last: None }), ..read }
+                }
+                None => Self::around(Some(name), None),
+            },
         }
+    }
+
+    /// Reads what stands before an episode's number and after it.
+    fn around(before: Option<&str>, after: Option<&str>) -> Self {
+        let (title, year, season) = clean(before.unwrap_or_default());
+        let (episode_title, _, _) = clean(after.unwrap_or_default());
+        Self { title, year, episode: None, episode_title, season }
     }
 }
 
-/// Whether a folder's name only says which season it holds (`Season 1`, `S01`, `Staffel 2`, `Specials`).
-pub(crate) fn is_season_folder(name: &str) -> bool {
+/// A number that tells a file's place among its neighbours, and what stands around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) number: u16,
+    pub(crate) around: ReleaseName,
+}
+
+/// Reads `02 - Two`, `2. Two`, `E02`, `Episode 2`, `Show - 02`: which of its folder's files this is.
+pub(crate) fn numbered(name: &str) -> Option<Place> {
+    if let Some((end, number)) = leading(name) {
+        return Some(Place { number, around: ReleaseName::around(None, name.get(end..)) });
+    }
+    let (start, end, number) = dashed(name)?;
+    Some(Place { number, around: ReleaseName::around(name.get(..start), name.get(end..)) })
+}
+
+/// A number at the very beginning, perhaps after a word for episode: where it ends.
+fn leading(name: &str) -> Option<(usize, u16)> {
+    let bytes = name.as_bytes();
+    let words = ["episode", "ep", "e", ""];
+    let worded =
+        |word: &&str| bytes.get(..word.len()).is_some_and(|b| b.eq_ignore_ascii_case(word.as_bytes()));
+    let (end, number) = words
+        .iter()
+        .filter(|word| worded(word))
+        .find_map(|word| number(bytes, separators(bytes, word.len()), 1, 3))?;
+    let closed = bytes.get(end).is_none_or(|b| matches!(b, b' ' | b'.' | b'-' | b'_' | b')'));
+    closed.then_some((end, number))
+}
+
+/// ` - 02`, perhaps ` - 02v2`: where the dash is, where the number ends.
+fn dashed(name: &str) -> Option<(usize, usize, u16)> {
+    let bytes = name.as_bytes();
+    let start = name.rfind(" - ").or_else(|| name.rfind("_-_"))?;
+    let (mut end, episode) = number(bytes, start + 3, 2, 4)?;
+    if as_year(name.get(start + 3..end)?).is_some() {
+        return None;
+    }
+    if let Some((after, _)) = letter(bytes, end, b'v').and_then(|at| number(bytes, at, 1, 1)) {
+        end = after;
+    }
+    let closed = bytes.get(end).is_none_or(|b| matches!(b, b' ' | b'_' | b'.' | b'[' | b'('));
+    closed.then_some((start, end, episode))
+}
+
+/// `[Group] Show - 02 [1080p]`, as fans name what they subtitle: counted on over all seasons, or within the one named.
+fn fansub(name: &str) -> Option<(usize, usize, u16)> {
+    name.starts_with('[').then(|| dashed(name)).flatten()
+}
+
+/// The season, where that is all a folder's name says (`Season 1`, `S01`, `Staffel 2`); of `Specials`, 0.
+pub(crate) fn season_of_folder(name: &str) -> Option<u16> {
     let folded = crate::fold(name);
     if folded == "specials" {
-        return true;
+        return Some(0);
     }
     let digits = ["season", "series", "staffel", "saison", "temporada", "s"]
         .iter()
         .find_map(|word| folded.strip_prefix(word))
-        .map(str::trim_start);
-    digits.is_some_and(|d| !d.is_empty() && d.len() <= 4 && d.bytes().all(|b| b.is_ascii_digit()))
+        .map(str::trim_start)?;
+    let number = digits.len() <= 4 && digits.bytes().all(|b| b.is_ascii_digit());
+    number.then(|| digits.parse().ok()).flatten()
 }
 
 /// Finds `S01E02` or `1x02`: where it starts and ends, and what it says.
@@ -140,8 +204,25 @@ const RELEASE_WORDS: &[&str] = &[
     "unrated", "multi", "dubbed", "subbed", "internal", "limited", "complete",
 ];
 
-/// The title in a name, and the year after it.
-fn clean(name: &str) -> (String, Option<u16>) {
+/// What a word says of seasons, and the word after it: `S01`, `Season 1`; `S01-S05`, `Seasons 1-5` name no single one.
+fn season_word(word: &str, next: Option<&str>) -> Option<Option<u16>> {
+    let lower = word.to_lowercase();
+    let named = ["season", "seasons", "staffel", "saison", "temporada"].contains(&lower.as_str());
+    let number = if named { bare(next?).to_lowercase() } else { lower.strip_prefix('s')?.to_owned() };
+    let digits = |s: &str| (1..=2).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
+    match number.split_once('-') {
+        None => digits(&number).then(|| number.parse().ok()),
+        Some((from, to)) => (digits(from) && digits(to.trim_start_matches('s'))).then_some(None),
+    }
+}
+
+/// A word without the brackets and marks around it.
+fn bare(word: &str) -> &str {
+    word.trim_matches(|c: char| matches!(c, '(' | ')' | '[' | ']' | ',' | '-'))
+}
+
+/// The title in a name, the year after it, and the season.
+fn clean(name: &str) -> (String, Option<u16>, Option<u16>) {
     let spaced = name.contains(' ');
     let flat: String = without_brackets(name)
         .chars()
@@ -153,28 +234,47 @@ fn clean(name: &str) -> (String, Option<u16>) {
         })
         .collect();
     let words: Vec<&str> = flat.split_whitespace().collect();
-    let mut year = None;
+    let (mut year, mut season) = (None, None);
     let mut end = words.len();
     for (i, word) in words.iter().enumerate() {
-        let bare = word.trim_matches(|c: char| matches!(c, '(' | ')' | '[' | ']' | ',' | '-'));
-        if RELEASE_WORDS.contains(&bare.to_lowercase().as_str()) {
+        let bare = bare(word);
+        if let Some(stated) = season_word(bare, words.get(i + 1).copied()) {
+            (season, end) = (stated, end.min(i));
+            break;
+        }
+        if RELEASE_WORDS.contains(&bare.to_lowercase().as_str()) || disc_number(bare).is_some() {
             end = end.min(i);
             break;
         }
         if let Some(y) = as_year(bare)
             && i > 0
+            && !is_date(&words, i)
         {
             // The last year of the title part counts: "2001 A Space Odyssey 1968", "Blade Runner 2049 2017".
             (year, end) = (Some(y), i);
         }
     }
-    let title = words.get(..end).unwrap_or_default().join(" ");
+    let mut title = words.get(..end).unwrap_or_default().join(" ");
+    // `Film (BD 1080p)` was cut within its parentheses.
+    if let Some(open) =
+        title.rfind('(').filter(|open| !title.get(*open..).is_some_and(|rest| rest.contains(')')))
+    {
+        title.truncate(open);
+    }
     (
         title
             .trim_matches(|c: char| c.is_whitespace() || matches!(c, '-' | ',' | '.' | '(' | '['))
             .to_owned(),
         year,
+        season,
     )
+}
+
+/// Whether the year at this place begins a date, as of a daily show: `2020 01 02`.
+fn is_date(words: &[&str], at: usize) -> bool {
+    let two =
+        |word: Option<&&str>| word.is_some_and(|w| w.len() == 2 && w.bytes().all(|b| b.is_ascii_digit()));
+    two(words.get(at + 1)) && two(words.get(at + 2))
 }
 
 fn as_year(word: &str) -> Option<u16> {
@@ -251,18 +351,77 @@ mod tests {
 
     #[test]
     fn season_folders_are_known() {
-        for yes in ["Season 1", "season 01", "S01", "Staffel 2", "Specials"] {
-            assert!(is_season_folder(yes), "{yes}");
+        for (name, season) in [
+            ("Season 1", 1),
+            ("season 01", 1),
+            ("S01", 1),
+            ("Staffel 2", 2),
+            ("Specials", 0),
+            ("S2024", 2024),
+        ] {
+            assert_eq!(season_of_folder(name), Some(season), "{name}");
         }
-        for no in ["Seasons", "Sherlock", "S", "Season of the Witch"] {
-            assert!(!is_season_folder(no), "{no}");
+        for no in ["Seasons", "Sherlock", "S", "Season of the Witch", "Season 1 (2019)"] {
+            assert_eq!(season_of_folder(no), None, "{no}");
+        }
+    }
+
+    #[test]
+    fn seasons_end_a_pack_s_title() {
+        for (name, title, season) in [
+            ("Show.Name.S01.1080p.WEB-DL", "Show Name", Some(1)),
+            ("Show Name Season 2 Complete", "Show Name", Some(2)),
+            ("Show Name (2019) Season 02 [1080p]", "Show Name", Some(2)),
+            ("Show.Name.S01-S05.1080p", "Show Name", None),
+            ("Show Name Seasons 1-5", "Show Name", None),
+            ("Season of the Witch", "Season of the Witch", None),
+            ("S1m0ne", "S1m0ne", None),
+        ] {
+            let read = ReleaseName::parse(name);
+            assert_eq!((read.title.as_str(), read.season), (title, season), "{name}");
+        }
+    }
+
+    #[test]
+    fn fansubs_count_on_and_films_with_dashes_do_not() {
+        for (name, title, index) in [
+            ("[Group] Show - 02 [1080p][ABCD1234]", "Show", Some("S01E02")),
+            ("[Group] Show Name - 1071v2 (1080p)", "Show Name", Some("S01E1071")),
+            ("[Group] Show S2 - 05 (720p) [ABCD1234]", "Show", Some("S02E05")),
+            ("[Group]_Show_-_12_[x264]", "Show", Some("S01E12")),
+            ("[Group] Film - 2010 [1080p]", "Film", None),
+            ("[Group] Show - 01-12 [1080p]", "Show - 01-12", None),
+            ("Area - 51", "Area - 51", None),
+        ] {
+            let read = ReleaseName::parse(name);
+            let found = read.episode.map(|e| e.to_string());
+            assert_eq!((read.title.as_str(), found.as_deref()), (title, index), "{name}");
+        }
+    }
+
+    #[test]
+    fn places_are_read_from_either_end() {
+        for (name, place) in [
+            ("02 - Two", Some(2)),
+            ("2. Two", Some(2)),
+            ("003", Some(3)),
+            ("E04", Some(4)),
+            ("Episode 5", Some(5)),
+            ("ep.6 x", Some(6)),
+            ("Show - 07", Some(7)),
+            ("1080p", None),
+            ("2001 A Space Odyssey", None),
+            ("Two", None),
+            ("e", None),
+        ] {
+            assert_eq!(numbered(name).map(|place| place.number), place, "{name}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_name_makes_it_panic(name in "\\PC{0,60}") {
-            let _ = ReleaseName::parse(&name);
+            let _ = (ReleaseName::parse(&name), numbered(&name), season_of_folder(&name));
         }
 
         #[test]

@@ -1,7 +1,7 @@
 //! One walk over the library folders: which films are there, which subtitles lie beside them, what could not be read.
 //!
-//! Follows symbolic links only to places inside a library folder, and each folder once. Hidden names, samples and
-//! trailers' folders are skipped. A folder that cannot be read is a [`Problem`], never the end of the scan.
+//! Follows symbolic links only to places inside a library folder, and each folder once. Hidden names and
+//! samples are skipped. A folder that cannot be read is a [`Problem`], never the end of the scan.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,9 +13,11 @@ use std::{
 };
 
 use crate::{
-    catalog::SidecarFormat,
     identity::Fingerprint,
-    limits::{DEPTH_MAX, ENTRIES_PER_FOLDER_MAX, FILES_MAX, FOLDERS_MAX, PROBLEMS_MAX, SAMPLE_BYTES_MAX},
+    kind::{self, FileKind},
+    limits::{DEPTH_MAX, ENTRIES_PER_FOLDER_MAX, FILES_MAX, FOLDERS_MAX, PROBLEMS_MAX},
+    named::stem,
+    sidecars::SidecarFormat,
 };
 
 /// Something that kept files from being seen.
@@ -57,16 +59,8 @@ pub(crate) struct Scan {
     pub(crate) problems_left_off: usize,
 }
 
-/// Extensions that are films or music, lower case.
-const MEDIA: &[&str] = &[
-    "mkv", "webm", "mp4", "m4v", "mov", "m4a", "m4b", "mka", "avi", "ts", "m2ts", "mts", "mpg", "mpeg",
-    "vob", "wmv", "asf", "flv", "ogv", "ogg", "oga", "opus", "3gp", "3g2", "mp3", "flac", "aac", "ac3",
-    "wav", "divx", "rmvb",
-];
-
-/// Folder names whose content is not a film of its own.
-const SKIPPED_FOLDERS: &[&str] =
-    &["sample", "samples", "@eadir", "lost+found", "$recycle.bin", "system volume information"];
+/// Folder names whose content is nobody's film.
+const SKIPPED_FOLDERS: &[&str] = &["@eadir", "lost+found", "$recycle.bin", "system volume information"];
 
 /// Walks; remembers fingerprints between walks by inode, so that a rescan reads only what changed and a renamed
 /// folder costs nothing.
@@ -204,17 +198,17 @@ impl Walk<'_> {
             }
         }
         if kind.is_dir() {
-            let skipped = SKIPPED_FOLDERS.contains(&shown.to_lowercase().as_str());
+            let skipped = SKIPPED_FOLDERS.contains(&shown.to_lowercase().as_str())
+                || kind::of_folder(&shown) == Some(FileKind::Sample);
             return (!skipped).then_some(relative);
         }
         if kind.is_file() {
-            let extension = Path::new(&name).extension().map(|e| e.to_string_lossy().to_lowercase());
-            let extension = extension.as_deref().unwrap_or_default();
-            if MEDIA.contains(&extension) {
+            let extension = kind::extension(Path::new(&name));
+            if FileKind::of_extension(&extension).is_playable() {
                 if let Err(error) = self.file(root, &path, relative, memo) {
                     self.problem(&path, error);
                 }
-            } else if let Some(format) = SidecarFormat::from_extension(extension)
+            } else if let Some(format) = SidecarFormat::from_extension(&extension)
                 && self.scan.subtitles.len() < FILES_MAX
                 && let Ok(meta) = fs::metadata(&path)
             {
@@ -247,7 +241,7 @@ impl Walk<'_> {
             return Err(io::Error::other(format!("not taken in: more than {FILES_MAX} films")));
         }
         let meta = fs::metadata(path)?;
-        if meta.len() == 0 || is_sample(&relative, meta.len()) {
+        if meta.len() == 0 || kind::is_sample(&stem(&relative), meta.len()) {
             return Ok(());
         }
         let (inode, modified) = ((meta.dev(), meta.ino()), (meta.mtime(), meta.mtime_nsec()));
@@ -266,15 +260,6 @@ impl Walk<'_> {
         });
         Ok(())
     }
-}
-
-/// `film-sample.mkv`, `sample.mkv`: a taste of the film beside it.
-fn is_sample(relative: &Path, size: u64) -> bool {
-    let stem = relative.file_stem().map(|s| s.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let named = stem == "sample"
-        || [".sample", "-sample", "_sample", " sample"].iter().any(|end| stem.ends_with(end))
-        || stem.starts_with("sample-");
-    named && size < SAMPLE_BYTES_MAX
 }
 
 #[cfg(test)]
