@@ -61,7 +61,7 @@ impl<S: ByteSource> LateSource<S> {
         self.state().reads.iter().map(|r| r.len()).sum()
     }
 
-    /// Every hint so far.
+    /// Every hint so far that was not taken back.
     pub fn hints(&self) -> Vec<ReadHint> {
         self.state().hints.clone()
     }
@@ -104,5 +104,14 @@ impl<S: ByteSource> ByteSource for LateSource<S> {
     fn hint(&self, hint: ReadHint) {
         self.state().hints.push(hint);
         self.inner.hint(hint);
+    }
+
+    fn forget(&self, range: ByteRange) {
+        self.state().hints.retain(|hint| !range.contains(hint.range.start()));
+        self.inner.forget(range);
+    }
+
+    fn is_here(&self) -> bool {
+        self.state().here.covers(ByteRange::new(0, self.inner.len()))
     }
 }

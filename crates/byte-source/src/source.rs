@@ -82,6 +82,15 @@ pub trait ByteSource: Send + Sync + 'static {
 
     /// Says what will be read soon. A disk ignores it.
     fn hint(&self, _hint: ReadHint) {}
+
+    /// Says that what was hinted to begin within `range` will not be read after all.
+    fn forget(&self, _range: ByteRange) {}
+
+    /// Whether all of it can be read at the pace of a disk. If not, each place that is read far from others may cost much:
+    /// whoever looks around should look where it will read anyway.
+    fn is_here(&self) -> bool {
+        true
+    }
 }
 
 impl<S: ByteSource + ?Sized> ByteSource for Arc<S> {
@@ -99,5 +108,13 @@ impl<S: ByteSource + ?Sized> ByteSource for Arc<S> {
 
     fn hint(&self, hint: ReadHint) {
         (**self).hint(hint);
+    }
+
+    fn forget(&self, range: ByteRange) {
+        (**self).forget(range);
+    }
+
+    fn is_here(&self) -> bool {
+        (**self).is_here()
     }
 }

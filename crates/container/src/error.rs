@@ -84,6 +84,12 @@ pub enum ContainerError {
         /// `CMAF` or `MPEG-TS`.
         form: &'static str,
     },
+    /// Where its keyframes are is told nowhere, and not all of it may be read to find out.
+    #[error("{format}: it has no index that can be used; it can be played once all of it is here")]
+    NoIndex {
+        /// Which format.
+        format: Format,
+    },
     /// Neither Matroska nor MP4.
     #[error("not a container that is read here: begins with {0}")]
     UnknownContainer(String),

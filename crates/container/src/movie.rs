@@ -69,6 +69,7 @@ pub struct MovieOpener {
     state: State,
     /// The first bytes, until the container's opener asks for them.
     head: Bytes,
+    searches: bool,
 }
 
 #[derive(Debug)]
@@ -85,7 +86,13 @@ impl MovieOpener {
     /// For a file of `len` bytes.
     #[must_use]
     pub fn new(len: u64) -> Self {
-        Self { len, state: State::Sniff, head: Bytes::new() }
+        Self { len, state: State::Sniff, head: Bytes::new(), searches: true }
+    }
+
+    /// For a file of which most is not here: an index that nothing points at is not searched for.
+    #[must_use]
+    pub fn without_search(len: u64) -> Self {
+        Self { searches: false, ..Self::new(len) }
     }
 }
 
@@ -100,7 +107,12 @@ impl PullParser for MovieOpener {
                 }
                 State::Sniff => {
                     self.state = if matroska::looks_like(&self.head) {
-                        State::Matroska(Box::new(matroska::Opener::new(self.len)))
+                        let opener = matroska::Opener::new(self.len);
+                        State::Matroska(Box::new(if self.searches {
+                            opener
+                        } else {
+                            opener.without_search()
+                        }))
                     } else if mp4::looks_like(&self.head) {
                         State::Mp4(Box::new(mp4::Opener::new(self.len)))
                     } else {

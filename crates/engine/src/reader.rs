@@ -141,6 +141,15 @@ impl Reader {
         }
     }
 
+    /// A torrent that has ended may be there anew, with other readers: who holds this one should ask for another.
+    fn failed(&self, range: ByteRange, reason: &str) -> SourceError {
+        let detail = reason.to_owned();
+        match self.readers.has_ended() {
+            true => SourceError::Changed { range, detail },
+            false => SourceError::Unavailable { range, detail },
+        }
+    }
+
     async fn read(&self, range: ByteRange) -> Result<Bytes, SourceError> {
         let wanted = self.absolute(range)?;
         if wanted.is_empty() {
@@ -151,12 +160,11 @@ impl Reader {
         loop {
             if !self.readers.has_all(pieces.clone()) {
                 reading.get_or_insert_with(|| self.begin(&wanted));
-                let unavailable =
-                    |reason: Arc<str>| SourceError::Unavailable { range, detail: reason.to_string() };
-                self.readers.wait(pieces.clone()).await.map_err(unavailable)?;
+                let failed = |reason: Arc<str>| self.failed(range, &reason);
+                self.readers.wait(pieces.clone()).await.map_err(failed)?;
             }
             let Some(store) = self.readers.store() else {
-                return Err(SourceError::Unavailable { range, detail: "the torrent is not running".into() });
+                return Err(self.failed(range, "the torrent is not running"));
             };
             let read = match store.try_read_range(wanted.clone()) {
                 Some(bytes) => Ok(bytes),
@@ -267,5 +275,15 @@ impl ByteSource for Reader {
                 self.open(&mut windows, wanted, 0);
             }
         }
+    }
+
+    /// Closes the windows that begin in `range` and that no read waits in.
+    fn forget(&self, range: ByteRange) {
+        let Ok(gone) = self.absolute(range.intersection(ByteRange::new(0, self.len()))) else { return };
+        self.windows().retain(|window| window.reads > 0 || !gone.contains(&window.demand.at().wanted.start));
+    }
+
+    fn is_here(&self) -> bool {
+        self.readers.has_all(self.layout.pieces_of(self.bytes.clone()))
     }
 }

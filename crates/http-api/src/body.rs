@@ -19,6 +19,7 @@ use media::SegmentStream;
 use crate::{
     limits::{FILE_READ_BYTES, READ_AHEAD_BYTES},
     metrics::Metrics,
+    problem::Problem,
 };
 
 /// Why a body ended early; the connection is cut so that the client notices.
@@ -28,8 +29,19 @@ pub(crate) enum BodyError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Media(#[from] media::MediaError),
+    #[error("{0}")]
+    Late(Problem),
+    #[error("the head was sent as 200, and then it was {0}")]
+    Status(axum::http::StatusCode),
     #[error("the segment ended {0} bytes early")]
     Short(u64),
+}
+
+impl From<Problem> for BodyError {
+    fn from(problem: Problem) -> Self {
+        tracing::warn!(detail = %problem, "request failed after its head was sent");
+        Self::Late(problem)
+    }
 }
 
 /// A piece of a response.

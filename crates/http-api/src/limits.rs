@@ -44,6 +44,8 @@ pub const ADD_WAIT: Duration = Duration::from_secs(2);
 pub const METADATA_WAIT: Duration = Duration::from_secs(8);
 /// The longest wait for metadata that can be asked for.
 pub const METADATA_WAIT_MAX: Duration = Duration::from_secs(30);
+/// The head of an answer goes out after this long once somebody is there who may have its bytes.
+pub const HEAD_WAIT: Duration = Duration::from_secs(2);
 /// Who asks for bytes that are not here waits this long for somebody who may have them.
 pub const NOBODY_WAIT: Duration = Duration::from_secs(8);
 /// How far ahead of a reader's position the swarm is told that bytes will be wanted.

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use axum::http::StatusCode;
+use engine::Torrent;
 use library::{Library, Video, VideoId};
-use media::{Media, Title};
+use media::Media;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     limits::EVENT_STREAMS_MAX,
     metrics::Metrics,
     places::Places,
+    playable::{Playable, TorrentVideo},
     problem::{Problem, echo},
     torrents::{TorrentFile, Torrents},
 };
@@ -87,12 +88,22 @@ impl AppState {
         self.0.torrents.as_ref().ok_or_else(|| Problem::not_found("this server has no torrents"))
     }
 
-    /// The video of an id that a client sent.
-    pub(crate) fn video(&self, id: &str) -> Result<Arc<Video>, Problem> {
-        if TorrentFile::parse(id).is_some() {
-            let detail = format!("{}: a torrent's file is served as it is, at …/file", echo(id));
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "torrent_file", detail));
+    /// The torrent of an id that names a file of one.
+    pub(crate) fn torrent_of(&self, id: &str) -> Result<Option<(Torrent, TorrentFile)>, Problem> {
+        let Some(file) = TorrentFile::parse(id) else { return Ok(None) };
+        Ok(Some((self.torrents()?.get(file.info_hash)?, file)))
+    }
+
+    /// What an id that a client sent names. Of a magnet this waits a while for the metadata.
+    pub(crate) async fn playable(&self, id: &str) -> Result<Playable, Problem> {
+        match self.torrent_of(id)? {
+            Some((torrent, file)) => Ok(Playable::Torrent(Box::new(TorrentVideo::of(torrent, file).await?))),
+            None => Ok(Playable::Film(self.video(id)?)),
         }
+    }
+
+    /// The video of the library of an id that a client sent.
+    pub(crate) fn video(&self, id: &str) -> Result<Arc<Video>, Problem> {
         let parsed = VideoId::parse(id)
             .ok_or_else(|| Problem::bad_request(format!("\"{}\" is not a video id", echo(id))))?;
         let catalog = self.0.library.catalog();
@@ -103,11 +114,5 @@ impl AppState {
             }
             None => Err(Problem::not_found(format!("there is no video {parsed}"))),
         }
-    }
-
-    /// The title of a video, opened if it is not open.
-    pub(crate) async fn title(&self, video: &Arc<Video>) -> Result<Arc<Title>, Problem> {
-        let path = self.0.places.of(video).await?;
-        Ok(self.0.media.open_file(video.id.as_str(), &path).await?)
     }
 }

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use library::Video;
+use library::Sidecar;
 use media::{
     CodecList, MasterOptions, MediaError, RenditionId, SegmentBody, SegmentFormat, SegmentIndex,
     SubtitleFormat, Title, TitleInfo,
@@ -25,12 +25,14 @@ use crate::{
     limits::CODECS_BYTES_MAX,
     problem::{Problem, ProblemJson, echo},
     progressive::Progressive,
+    prompt::{conditions, prompt},
     sidecar,
     state::AppState,
     text::{Keep, Text, json, precondition_failed, value},
 };
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+const DASH: &str = "application/dash+xml";
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -65,10 +67,11 @@ impl PlayerQuery {
 #[schema(as = Video)]
 struct VideoJson {
     video_id: String,
-    show_id: String,
+    /// `null` of a torrent's file.
+    show_id: Option<String>,
     /// What to call it.
     title: String,
-    /// Path relative to its library folder.
+    /// Path relative to its library folder, or within its torrent.
     file: String,
     /// Bytes.
     size: u64,
@@ -163,11 +166,19 @@ pub(crate) async fn video(
     Params(player): Params<PlayerQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let codecs = player.codecs()?;
-    let video = state.video(&id)?;
-    let path = state.0.places.of(&video).await?;
-    let opened = state.0.media.open_file(video.id.as_str(), &path).await;
-    let (mut subtitles, content) = match opened {
+    let headers = conditions(&state, &id, headers);
+    let answer = video_answer(state.clone(), id.clone(), player.codecs()?, headers);
+    prompt(&state, &id, "application/json", answer).await
+}
+
+async fn video_answer(
+    state: AppState,
+    id: String,
+    codecs: Option<CodecList>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let video = state.playable(&id).await?;
+    let (mut subtitles, content) = match video.try_open(&state).await? {
         Ok(title) => {
             let info = title.info(codecs.as_ref())?;
             (track_subtitles(&info), ContentJson::Opened(Box::new(info.into())))
@@ -178,13 +189,13 @@ pub(crate) async fn video(
         }
         Err(error) => return Err(error.into()),
     };
-    subtitles.extend(sibling_subtitles(&video));
+    subtitles.extend(sibling_subtitles(video.sidecars()));
     let body = VideoJson {
-        video_id: video.id.to_string(),
-        show_id: video.show_id.clone(),
-        title: video.title.clone(),
+        video_id: id,
+        show_id: video.show_id().map(ToOwned::to_owned),
+        title: video.title(),
         file: video.shown_path(),
-        size: video.size,
+        size: video.size(),
         subtitles,
         content,
     };
@@ -210,8 +221,8 @@ fn track_subtitles(info: &TitleInfo) -> Vec<SubtitleJson> {
         .collect()
 }
 
-fn sibling_subtitles(video: &Video) -> impl Iterator<Item = SubtitleJson> {
-    video.sidecars.iter().enumerate().map(|(n, sidecar)| SubtitleJson {
+fn sibling_subtitles(sidecars: &[Sidecar]) -> impl Iterator<Item = SubtitleJson> {
+    sidecars.iter().enumerate().map(|(n, sidecar)| SubtitleJson {
         track: format!("file-{n}"),
         sibling: true,
         format: sidecar.format.name().to_owned(),
@@ -239,8 +250,12 @@ pub(crate) async fn master(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let options = MasterOptions { codecs: player.codecs()?, format: player.format()? };
-    let title = state.title(&state.video(&id)?).await?;
-    playlist_answer(PLAYLIST, title.master(&options)?.into(), &headers)
+    let (asked, headers) = (state.clone(), conditions(&state, &id, headers));
+    prompt(&state, &id.clone(), PLAYLIST, async move {
+        let title = asked.playable(&id).await?.open(&asked).await?;
+        playlist_answer(PLAYLIST, title.master(&options)?.into(), &headers)
+    })
+    .await
 }
 
 /// The MPEG-DASH manifest of the same segments.
@@ -257,8 +272,12 @@ pub(crate) async fn dash(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let options = MasterOptions { codecs: player.codecs()?, format: SegmentFormat::Fmp4 };
-    let title = state.title(&state.video(&id)?).await?;
-    playlist_answer("application/dash+xml", title.dash(&options)?, &headers)
+    let (asked, headers) = (state.clone(), conditions(&state, &id, headers));
+    prompt(&state, &id.clone(), DASH, async move {
+        let title = asked.playable(&id).await?.open(&asked).await?;
+        playlist_answer(DASH, title.dash(&options)?, &headers)
+    })
+    .await
 }
 
 fn playlist_answer(media_type: &'static str, bytes: Bytes, headers: &HeaderMap) -> Result<Response, Problem> {
@@ -275,6 +294,15 @@ enum Piece {
 }
 
 impl Piece {
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Playlist => PLAYLIST,
+            Self::Init => "video/mp4",
+            Self::Segment(_, _, media_type) => media_type,
+            Self::Text(_) => "text/vtt; charset=utf-8",
+        }
+    }
+
     fn parse(name: &str) -> Option<Self> {
         let number = |digits: &str| {
             let canonical =
@@ -314,14 +342,27 @@ pub(crate) async fn rendition(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let format = player.format()?;
-    let video = state.video(&id)?;
+    let shown = echo(&id);
     let rendition: RenditionId = rendition.parse().map_err(|_| {
-        Problem::not_found(format!("{}: there is no rendition \"{}\"", video.id, echo(&rendition)))
+        Problem::not_found(format!("{shown}: there is no rendition \"{}\"", echo(&rendition)))
     })?;
     let piece = Piece::parse(&name).ok_or_else(|| {
-        Problem::not_found(format!("{}: there is no \"{}\" of {rendition}", video.id, echo(&name)))
+        Problem::not_found(format!("{shown}: there is no \"{}\" of {rendition}", echo(&name)))
     })?;
-    let title = state.title(&video).await?;
+    let headers = conditions(&state, &id, headers);
+    let answer = piece_answer(state.clone(), id.clone(), rendition, piece, format, headers);
+    prompt(&state, &id, piece.media_type(), answer).await
+}
+
+async fn piece_answer(
+    state: AppState,
+    id: String,
+    rendition: RenditionId,
+    piece: Piece,
+    format: SegmentFormat,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let title = state.playable(&id).await?.open(&state).await?;
     match piece {
         Piece::Playlist => playlist_answer(PLAYLIST, title.playlist(rendition, format)?, &headers),
         Piece::Init => {
@@ -428,8 +469,8 @@ pub(crate) async fn subtitles(
     Caught((id, name)): Caught<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let video = state.video(&id)?;
-    let none = || Problem::not_found(format!("{}: there are no subtitles \"{}\"", video.id, echo(&name)));
+    let video = state.playable(&id).await?;
+    let none = || Problem::not_found(format!("{}: there are no subtitles \"{}\"", video.id(), echo(&name)));
     let (track, format, media_type) = match name.rsplit_once('.') {
         Some((track, "vtt")) => (track, SubtitleFormat::Vtt, "text/vtt; charset=utf-8"),
         Some((track, "ass")) => (track, SubtitleFormat::Ass, "text/x-ssa; charset=utf-8"),
@@ -437,12 +478,20 @@ pub(crate) async fn subtitles(
         _ => return Err(none()),
     };
     if let Some(n) = track.strip_prefix("file-") {
-        let sibling = n.parse().ok().and_then(|n: usize| video.sidecars.get(n)).ok_or_else(none)?;
-        let bytes = sidecar::read(video.id.as_str(), sibling, format).await?;
+        let sibling = n.parse().ok().and_then(|n: usize| video.sidecars().get(n)).ok_or_else(none)?;
+        let bytes = sidecar::read(video.id(), sibling, format).await?;
         return Text { media_type, bytes, keep: Keep::Revalidate }.answer(&headers);
     }
     let n = track.parse().map_err(|_| none())?;
-    let title = state.title(&video).await?;
+    let title = video.open(&state).await?;
+    if !title.is_here() {
+        // The text of a whole track is strewn over the whole film: it would be fetched for it.
+        let detail = format!(
+            "{}: not all of it is here; until then its text comes with the segments, at \u{2026}/subtitles-{n}/stream.m3u8",
+            video.id()
+        );
+        return Err(Problem::later("incomplete", detail));
+    }
     let etag = title.etag(&format!("subtitles-{name}"));
     if let Some(not_modified) = kept(&etag, &headers)? {
         return Ok(not_modified);
@@ -463,13 +512,13 @@ pub(crate) async fn attachment(
     Caught((id, n)): Caught<(String, usize)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let video = state.video(&id)?;
-    let title = state.title(&video).await?;
+    let video = state.playable(&id).await?;
+    let title = video.open(&state).await?;
     let attachment = title
         .movie()
         .attachments
         .get(n)
-        .ok_or_else(|| Problem::not_found(format!("{}: there is no attachment {n}", video.id)))?;
+        .ok_or_else(|| Problem::not_found(format!("{}: there is no attachment {n}", video.id())))?;
     let etag = title.etag(&format!("attachment-{n}"));
     if let Some(not_modified) = kept(&etag, &headers)? {
         return Ok(not_modified);
@@ -510,7 +559,6 @@ pub(crate) async fn progressive(
             Problem::bad_request(format!("t is \"{}\": not a second of a film", echo(text)))
         })?,
     };
-    let video = state.video(&id)?;
     if let Some(height) = &asked.height {
         let detail = format!(
             "height is \"{}\": this server cuts and does not transcode yet, leave it out",
@@ -518,8 +566,15 @@ pub(crate) async fn progressive(
         );
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "transcoding_unavailable", detail));
     }
-    let title = state.title(&video).await?;
-    let progressive = Progressive::new(title, from)?;
+    let asked = state.clone();
+    prompt(&state, &id.clone(), "video/mp4", async move {
+        let title = asked.playable(&id).await?.open(&asked).await?;
+        Ok(progressive_answer(Progressive::new(title, from)?, &method))
+    })
+    .await
+}
+
+fn progressive_answer(progressive: Progressive, method: &Method) -> Response {
     let mut response = Response::new(Body::empty());
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
@@ -529,7 +584,7 @@ pub(crate) async fn progressive(
     if method == Method::GET {
         *response.body_mut() = Body::from_stream(progressive.stream());
     }
-    Ok(response)
+    response
 }
 
 #[cfg(test)]

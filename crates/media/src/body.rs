@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
+use packager::{RenditionId, SegmentIndex};
 
 use crate::{MediaError, Title, layout_stream::LayoutStream, stats::bump, workshop::Asking};
 
@@ -29,6 +30,8 @@ pub struct SegmentStream {
     inner: Inner,
     /// Keeps the title open while its bytes are on their way.
     title: Option<Arc<Title>>,
+    /// Dropped after the demand itself.
+    hinted: Option<Hinted>,
 }
 
 enum Inner {
@@ -42,15 +45,43 @@ impl SegmentStream {
     /// Of bytes that are all here.
     #[must_use]
     pub fn whole(bytes: Bytes) -> Self {
-        Self { inner: Inner::Whole(Some(bytes)), title: None }
+        Self { inner: Inner::Whole(Some(bytes)), title: None, hinted: None }
     }
 
     pub(crate) fn shared(title: &Arc<Title>, asking: Asking) -> Self {
-        Self { inner: Inner::Shared(asking), title: Some(Arc::clone(title)) }
+        Self { inner: Inner::Shared(asking), title: Some(Arc::clone(title)), hinted: None }
     }
 
     pub(crate) fn layout(title: &Arc<Title>, layout: LayoutStream) -> Self {
-        Self { inner: Inner::Layout(Box::new(layout)), title: Some(Arc::clone(title)) }
+        Self { inner: Inner::Layout(Box::new(layout)), title: Some(Arc::clone(title)), hinted: None }
+    }
+
+    /// What its source was told is taken back if it is dropped before its end.
+    pub(crate) fn hinted(&mut self, hinted: Hinted) {
+        self.hinted = Some(hinted);
+    }
+}
+
+/// That the source of a title was told what comes after a segment. Dropped before that segment was read to its end, which is
+/// what a player does that seeks, it takes it back.
+pub(crate) struct Hinted {
+    title: Arc<Title>,
+    rendition: RenditionId,
+    index: SegmentIndex,
+    read: bool,
+}
+
+impl Hinted {
+    pub(crate) fn new(title: &Arc<Title>, rendition: RenditionId, index: SegmentIndex) -> Self {
+        Self { title: Arc::clone(title), rendition, index, read: false }
+    }
+}
+
+impl Drop for Hinted {
+    fn drop(&mut self) {
+        if !self.read {
+            self.title.left(self.rendition, self.index);
+        }
     }
 }
 
@@ -78,8 +109,12 @@ impl Stream for SegmentStream {
                 if let (Some(title), Some(Err(error))) = (title, end) {
                     title.noticed(error);
                 }
+                if let (None, Some(hinted)) = (end, &mut this.hinted) {
+                    hinted.read = true;
+                }
                 this.inner = Inner::Ended;
                 this.title = None;
+                this.hinted = None;
             }
             Poll::Pending => {}
         }

@@ -94,6 +94,8 @@ pub enum NotPlayableReason {
     Unsupported,
     /// It has no video and no audio that could be sent.
     NothingToPlay,
+    /// It has no index, and not all of it is here: once it is, it can be played.
+    NoIndex,
 }
 
 impl NotPlayableReason {
@@ -107,6 +109,7 @@ impl NotPlayableReason {
             Self::Limit => "limit",
             Self::Unsupported => "unsupported",
             Self::NothingToPlay => "nothing_to_play",
+            Self::NoIndex => "no_index",
         }
     }
 }
@@ -126,6 +129,7 @@ impl MediaError {
             ContainerError::Unsupported { .. } | ContainerError::CannotCarry { .. } => {
                 NotPlayableReason::Unsupported
             }
+            ContainerError::NoIndex { .. } => NotPlayableReason::NoIndex,
             ContainerError::UnknownContainer(_) => NotPlayableReason::UnknownContainer,
         };
         Self::NotPlayable { title: title.to_owned(), reason, detail: error.to_string() }

@@ -58,6 +58,8 @@ pub const SUBTITLE_MEMORY_BYTES: u64 = 10 << 20;
 pub const LAYOUTS_MAX: usize = 64;
 /// Segments after the one asked for that a source is told of.
 pub const HINTED_SEGMENTS: u32 = 3;
+/// Ranges of one segment that are no further apart than this are hinted as one.
+pub const HINT_GAP_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a kept plan: a day of film with forty tracks takes about 20 MiB.
 pub const PLAN_BYTES_MAX: usize = 32 << 20;
 /// The most bytes of an index that are parsed in place; more is parsed where it holds up no other task.

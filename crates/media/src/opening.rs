@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use byte_source::{ByteRange, ByteSource};
 use bytes::Bytes;
 use container::{ContainerError, Movie, MovieOpener, Pull, PullParser, pull::drive};
-use packager::{Plan, PlanOptions, Planned, Planner, plan::PLAN_VERSION};
+use packager::{Plan, PlanOptions, Planned, Planner, Reach, plan::PLAN_VERSION};
 
 use crate::{
     ContentKey, FileIdentity, FileSource, MediaError, Title,
@@ -66,7 +66,8 @@ pub(crate) async fn open(
     remembered: impl Fn(FileIdentity) -> Option<ContentKey>,
 ) -> Result<Title, MediaError> {
     let (source, content, file) = origin.source(&video_id, remembered).await?;
-    let mut opener = Considerate::new(MovieOpener::new(source.len()));
+    let opener = if source.is_here() { MovieOpener::new } else { MovieOpener::without_search };
+    let mut opener = Considerate::new(opener(source.len()));
     let movie = drive(&mut opener, &*source).await.map_err(|e| MediaError::from_container(&video_id, e))?;
     drop(opener);
     let planned = planned(&video_id, movie, &*source, &content, &workshop).await?;
@@ -93,7 +94,9 @@ async fn planned(
             None => tracing::debug!(%content, "kept plan is of another version: made again"),
         }
     }
-    let mut planner = Considerate::new(Planner::new(movie, PlanOptions::default()));
+    let reach = if source.is_here() { Reach::Anywhere } else { Reach::Ends };
+    let options = PlanOptions { reach, ..PlanOptions::default() };
+    let mut planner = Considerate::new(Planner::new(movie, options));
     let planned = drive(&mut planner, source).await.map_err(|e| MediaError::from_container(title, e))?;
     bump(&counters.plans_made, 1);
     if let (Some(disk), Some(plan)) = (&workshop.disk, encode(&planned.plan)) {

@@ -23,11 +23,12 @@ use tokio::sync::OnceCell;
 
 use crate::{
     ContentKey, Decision, FileIdentity, MediaError, SegmentBody, SegmentStream, TitleInfo,
+    body::Hinted,
     cache::BYTES_VERSION,
     info,
     key::{Form, SegmentKey},
     layout_stream::LayoutStream,
-    limits::{ATTACHMENT_BYTES_MAX, HINTED_SEGMENTS, LAYOUTS_MAX},
+    limits::{ATTACHMENT_BYTES_MAX, HINT_GAP_BYTES_MAX, HINTED_SEGMENTS, LAYOUTS_MAX},
     making::{self, Material, Route, told},
     stats::{Counters, bump},
     workshop::Workshop,
@@ -131,6 +132,12 @@ impl Title {
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.planned.plan
+    }
+
+    /// Whether all of it can be read without waiting for a swarm.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.source.is_here()
     }
 
     /// The file it was opened from.
@@ -250,7 +257,7 @@ impl Title {
         if let Some(disk) = &self.workshop.disk {
             disk.playhead(&key);
         }
-        self.hint(rendition, index);
+        let hinted = self.hint(rendition, index).then(|| Hinted::new(self, rendition, index));
         let mut route = making::route(&self.planned, form, rendition, index, &segment);
         if form == Form::M4s && self.workshop.is_crowded_for(&key) {
             route = Route::Layout;
@@ -278,6 +285,12 @@ impl Title {
                 })
             }
         };
+        let answer = answer.map(|mut answer| {
+            if let Some(hinted) = hinted {
+                answer.body.hinted(hinted);
+            }
+            answer
+        });
         answer.inspect_err(|e| self.noticed(e))
     }
 
@@ -303,30 +316,57 @@ impl Title {
         })
     }
 
-    /// Says which bytes will be wanted: this segment's now, the following ones' when their turn comes.
-    fn hint(&self, rendition: RenditionId, index: SegmentIndex) {
+    /// Says which bytes will be wanted: this segment's now, the following ones' when their turn comes. Whether
+    /// there was anybody to tell.
+    fn hint(&self, rendition: RenditionId, index: SegmentIndex) -> bool {
         // The page cache of a disk reads ahead by itself.
-        if self.file.is_some() {
-            return;
+        if self.file.is_some() || self.source.is_here() {
+            return false;
         }
-        let Ok(segments) = self.planned.segments(rendition) else { return };
-        let Ok(track) = self.planned.rendition_track(rendition) else { return };
-        let Some(timescale) = self.planned.plan.track(track).map(|t| t.timescale) else { return };
+        let Ok(segments) = self.planned.segments(rendition) else { return true };
+        let Ok(track) = self.planned.rendition_track(rendition) else { return true };
+        let Some(timescale) = self.planned.plan.track(track).map(|t| t.timescale) else { return true };
         let seconds = |s: &SegmentPlan| timescale.seconds(i64::try_from(s.duration).unwrap_or(i64::MAX));
         let mut deadline = 0.0;
         for n in index.get()..=index.get().saturating_add(HINTED_SEGMENTS) {
             let index = SegmentIndex::new(n);
-            let Some(segment) = segments.get(index.as_usize()) else { return };
+            let Some(segment) = segments.get(index.as_usize()) else { return true };
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 reason = "milliseconds of a few segments; a cast of a float saturates"
             )]
             let deadline_ms = (deadline * 1_000.0) as u32;
-            for range in self.planned.byte_ranges(rendition, index).unwrap_or_default() {
+            for range in self.hinted(rendition, index) {
                 self.source.hint(ReadHint { range, deadline_ms });
             }
             deadline += seconds(segment);
+        }
+        true
+    }
+
+    /// What is hinted of a segment: what lies between a track's chunks is of other tracks, which are wanted, too.
+    fn hinted(&self, rendition: RenditionId, index: SegmentIndex) -> Vec<ByteRange> {
+        let mut joined: Vec<ByteRange> = Vec::new();
+        for range in self.planned.byte_ranges(rendition, index).unwrap_or_default() {
+            match joined.last_mut() {
+                Some(last) if range.start().saturating_sub(last.end()) <= HINT_GAP_BYTES_MAX => {
+                    *last = ByteRange::new(last.start(), range.end().max(last.end()));
+                }
+                _ => joined.push(range),
+            }
+        }
+        joined
+    }
+
+    /// Whoever asked for this segment left before its end, which is what a player does that seeks: what would have come
+    /// next is not wanted any more.
+    pub(crate) fn left(&self, rendition: RenditionId, index: SegmentIndex) {
+        let last = index.get().saturating_add(HINTED_SEGMENTS);
+        for n in index.get()..=last {
+            for range in self.hinted(rendition, SegmentIndex::new(n)) {
+                self.source.forget(range);
+            }
         }
     }
 

@@ -4,9 +4,9 @@
 
 mod films;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use byte_source::LateSource;
+use byte_source::{ByteRange, ByteSource, LateSource};
 use films::Film;
 use futures_util::StreamExt;
 use media::{ContentKey, FileSource, Media, MediaConfig, RenditionId, SegmentFormat, SegmentIndex};
@@ -43,6 +43,42 @@ async fn opens_and_cuts_within_its_ranges(build: impl Fn(&std::path::Path)) {
             assert!(read >= payload && read * 10 <= payload * 11, "segment {n}: {read} read for {payload}");
         }
     }
+}
+
+/// Of a film of which most is not here, the places that opening reads: the head, the index, the second keyframe.
+async fn opens_by_few_places(build: impl Fn(&std::path::Path)) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("huge");
+    build(&path);
+    let source = LateSource::new(FileSource::open(&path).await.unwrap());
+    let (size, hole) = (source.len(), 5 << 30);
+    source.arrive(ByteRange::new(0, hole));
+    source.arrive(ByteRange::new(hole + 1, size));
+    let source = Arc::new(source);
+    assert!(!source.is_here());
+
+    let media = Media::new(MediaConfig::default()).unwrap();
+    let far = media.open("far", source.clone(), ContentKey::new("far").unwrap()).await.unwrap();
+    let places: BTreeSet<u64> =
+        source.reads().iter().flat_map(|read| read.start() >> 20..=(read.end() - 1) >> 20).collect();
+    assert!(places.len() <= 5, "{places:?}");
+    assert!((far.plan().duration_seconds() - 7_200.0).abs() < 0.001);
+
+    source.arrive(ByteRange::new(hole, hole + 1));
+    let near = media.open("near", source.clone(), ContentKey::new("near").unwrap()).await.unwrap();
+    for (far, near) in far.plan().tracks.iter().zip(&near.plan().tracks) {
+        assert_eq!(far.segments, near.segments);
+    }
+}
+
+#[tokio::test]
+async fn of_an_mp4_that_is_still_downloading() {
+    opens_by_few_places(|path| Film::HUGE.mp4(path)).await;
+}
+
+#[tokio::test]
+async fn of_a_matroska_that_is_still_downloading() {
+    opens_by_few_places(|path| Film::HUGE.matroska(path)).await;
 }
 
 #[tokio::test]

@@ -124,6 +124,26 @@ async fn askers_of_a_segment_that_is_not_here_yet_share_the_wait_and_get_it_when
     assert!(!late.hints().is_empty(), "the source is told what will be wanted");
 }
 
+#[tokio::test]
+async fn who_leaves_a_segment_takes_back_what_was_to_come_next() {
+    let bytes = matroska();
+    let late = Arc::new(LateSource::new(MemorySource::new(bytes.clone())));
+    for range in opening_reads(&bytes).await {
+        late.arrive(range);
+    }
+    let media = Media::new(config(None)).unwrap();
+    let title = media.open("x", late.clone(), key()).await.unwrap();
+    let mut asker = Box::pin(segment(&title, 5, FMP4));
+    assert!(asker.as_mut().now_or_never().is_none());
+    assert_eq!(late.hints().len(), 4, "the segment itself and three more: {:?}", late.hints());
+    drop(asker);
+    assert_eq!(late.hints(), []);
+    // One that is read to its end takes nothing back.
+    late.arrive(ByteRange::new(0, bytes.len() as u64 * 3 / 4));
+    segment(&title, 5, FMP4).await;
+    assert_eq!(late.hints().len(), 4);
+}
+
 /// What opening a film reads.
 async fn opening_reads(bytes: &Bytes) -> Vec<ByteRange> {
     let source = arrived(bytes);

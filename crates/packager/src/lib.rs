@@ -32,6 +32,6 @@ pub use cut::{CutSample, CutSegment, CutTrack, Cutter};
 pub use delivery::{CodecList, Delivery, SegmentFormat};
 pub use error::PackagerError;
 pub use layout::{Layout, Part, cmaf_layout, init_segment};
-pub use plan::{Plan, PlanOptions, Planned, Planner, SegmentPlan, TrackPlan};
+pub use plan::{Plan, PlanOptions, Planned, Planner, Reach, SegmentPlan, TrackPlan};
 pub use rendition::{RenditionId, SegmentIndex};
 pub use ts::ts_segment;

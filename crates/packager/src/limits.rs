@@ -52,5 +52,7 @@ pub const SUBTITLES_MAX: usize = 90_000;
 pub const SUBTITLE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes walked past a segment's clusters for subtitles that were stored late.
 pub const SUBTITLE_AHEAD_BYTES: u64 = 1 << 20;
+/// A file without an index of which only the ends may be read is planned up to this length: reading it is reading its beginning.
+pub const UNINDEXED_BYTES_MAX: u64 = 4 << 20;
 /// Cues that lie before none is believed any more.
 pub const LIES_MAX: usize = 16;

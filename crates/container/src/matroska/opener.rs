@@ -50,6 +50,7 @@ pub struct Opener {
     seen: BTreeSet<u64>,
     elements: usize,
     hops: usize,
+    searches: bool,
     reads: u64,
     info: Info,
     tracks: Option<Vec<Track>>,
@@ -123,6 +124,7 @@ impl Opener {
             seen: BTreeSet::new(),
             elements: 0,
             hops: 0,
+            searches: true,
             reads: 0,
             info: Info::default(),
             tracks: None,
@@ -134,6 +136,12 @@ impl Opener {
             after_clusters: None,
             targets: VecDeque::new(),
         }
+    }
+
+    /// Does not look for Cues that no SeekHead names: most of the file is not here.
+    #[must_use]
+    pub fn without_search(self) -> Self {
+        Self { searches: false, ..self }
     }
 
     /// The bytes from `at`, `window` of them or up to the file's end.
@@ -305,7 +313,7 @@ impl Opener {
         let Some(&(id, at)) = self.targets.front() else {
             // A file without any SeekHead may still have its Cues after the clusters.
             // One whose size was never filled in was not finished, and has none.
-            let lost = self.cues.is_none() && !self.seek_says_cues && self.segment_sized;
+            let lost = self.searches && self.cues.is_none() && !self.seek_says_cues && self.segment_sized;
             return match self.first_cluster {
                 Some(cluster) if self.hops == 0 && (lost || self.tracks.is_none()) => {
                     self.stage = Stage::Hop(cluster);

@@ -67,8 +67,7 @@ impl Task {
         self.carry_out(now);
         self.peers.keys().copied().collect::<Vec<_>>().into_iter().for_each(|peer| self.forget_peer(peer));
         self.reach = Reach::Private;
-        self.shared.readers.failed("the torrent was stopped");
-        self.shared.readers.closed();
+        self.shared.readers.ended();
         self.remember(now);
         self.trackers.stop();
         let store = self.store.take();

@@ -27,6 +27,8 @@ struct State {
     have: Bitfield,
     /// Why nothing more comes.
     failure: Option<Arc<str>>,
+    /// Nothing ever comes again.
+    ended: bool,
     waiters: Vec<Waiter>,
     changes: BTreeMap<ReaderKey, Change>,
     open: usize,
@@ -57,6 +59,7 @@ impl Readers {
             store: None,
             have: Bitfield::none(0),
             failure: None,
+            ended: false,
             waiters: Vec::new(),
             changes: BTreeMap::new(),
             open: 0,
@@ -115,6 +118,18 @@ impl Readers {
     /// The files are closed; what reads have begun they finish.
     pub(crate) fn closed(&self) {
         self.lock().store = None;
+    }
+
+    /// The torrent has ended, for good.
+    pub(crate) fn ended(&self) {
+        self.failed("the torrent was stopped");
+        let mut state = self.lock();
+        state.store = None;
+        state.ended = true;
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
     }
 
     /// Things are well again.

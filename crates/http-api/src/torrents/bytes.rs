@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use byte_source::{ByteRange, ByteSource, ReadHint, SourceError};
-use engine::{Reader, State, Torrent};
+use engine::{Reader, Torrent};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::TorrentFile;
@@ -21,6 +21,7 @@ use crate::{
     file::FileAnswer,
     limits::{NOBODY_WAIT, READ_AHEAD_BYTES},
     problem::Problem,
+    prompt::Standing,
     state::AppState,
 };
 
@@ -37,9 +38,7 @@ pub(crate) async fn send(
     super::metadata(&torrent).await?;
     let files = torrent.files()?;
     let index = id.file.as_usize();
-    let info = files.get(index).filter(|info| !info.pad).ok_or_else(|| {
-        Problem::not_found(format!("torrent {} has {} files, no number {index}", id.info_hash, files.len()))
-    })?;
+    let info = &super::file_of(&torrent, id)?;
     let name = info.path.rsplit('/').next().unwrap_or(&info.path);
     // What an info-hash names never changes.
     let etag = format!("\"{id}\"");
@@ -82,34 +81,24 @@ async fn someone_may_have(torrent: &Torrent, reader: &Reader, range: ByteRange) 
     let mut watch = torrent.watch();
     let mut read = reader.read_at(probe);
     loop {
-        let snapshot = watch.borrow_and_update().clone();
-        let rests = matches!(snapshot.state, State::Paused | State::Failed);
-        if !rests && snapshot.peers + snapshot.web_seeds > 0 {
-            return Ok(());
-        }
-        if rests {
-            return match timeout(DISK_WAIT, &mut read).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(error.into()),
-                Err(_) => {
-                    let state = if snapshot.state == State::Paused { "paused" } else { "stopped" };
-                    let why = snapshot.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-                    Err(Problem::later(
-                        "not_running",
-                        format!("these bytes are not here and the torrent is {state}{why}"),
-                    ))
-                }
-            };
-        }
+        let standing = Standing::of(&watch.borrow_and_update());
+        let nobody = match standing {
+            Standing::Somebody => return Ok(()),
+            Standing::Rests(problem) => {
+                return match timeout(DISK_WAIT, &mut read).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(error)) => Err(error.into()),
+                    Err(_) => Err(problem),
+                };
+            }
+            Standing::Nobody(problem) => problem,
+        };
         tokio::select! {
             read = &mut read => return read.map(|_| ()).map_err(Problem::from),
             changed = watch.changed() => if changed.is_err() {
                 return Err(Problem::later("stopping", "the torrent was removed"));
             },
-            () = sleep_until(deadline) => {
-                let why = snapshot.reason.as_deref().unwrap_or("no peer has been found yet");
-                return Err(Problem::later("no_peers", format!("these bytes are not here and nobody has them: {why}")));
-            }
+            () = sleep_until(deadline) => return Err(nobody),
         }
     }
 }

@@ -13,7 +13,7 @@ mod view;
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
-use engine::{Config, EngineError, FileIndex, InfoHash, Session, Torrent};
+use engine::{Config, EngineError, FileIndex, FileInfo, InfoHash, Session, Torrent};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -144,6 +144,18 @@ impl TorrentFile {
 impl fmt::Display for TorrentFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.info_hash, self.file.0)
+    }
+}
+
+/// The file, of which the metadata is here.
+pub(crate) fn file_of(torrent: &Torrent, id: TorrentFile) -> Result<FileInfo, Problem> {
+    let mut files = torrent.files()?;
+    let (count, index) = (files.len(), id.file.as_usize());
+    match files.get(index) {
+        Some(file) if !file.pad => Ok(files.swap_remove(index)),
+        _ => {
+            Err(Problem::not_found(format!("torrent {} has {count} files, no number {index}", id.info_hash)))
+        }
     }
 }
 

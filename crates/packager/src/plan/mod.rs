@@ -40,11 +40,24 @@ pub struct PlanOptions {
     pub tail_ms: u32,
     /// Clean starting points (IDR) at least this often make open-GOP ones unnecessary, milliseconds.
     pub clean_gap_ms: u32,
+    /// Where may be read to check the index.
+    pub reach: Reach,
+}
+
+/// Where a planner may read besides the index, and so how much it distrusts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reach {
+    /// Anywhere: samples between the ends are looked at, and what the index leaves out is searched for.
+    #[default]
+    Anywhere,
+    /// At the first two keyframes only, beside the index: each other place costs a piece of a torrent. What is found there is
+    /// taken to be so everywhere, and the header's duration is believed; a file without an index is refused.
+    Ends,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { target_ms: 5_000, tail_ms: 1_000, clean_gap_ms: 12_000 }
+        Self { target_ms: 5_000, tail_ms: 1_000, clean_gap_ms: 12_000, reach: Reach::Anywhere }
     }
 }
 

@@ -7,7 +7,7 @@ use container::{
 };
 
 use super::{
-    Clock, Interval, KeyframeFacts, PLAN_VERSION, Plan, PlanOptions, TrackPlan,
+    Clock, Interval, KeyframeFacts, PLAN_VERSION, Plan, PlanOptions, Reach, TrackPlan,
     assemble::{self, Zero},
     boundaries::{self, Key},
     grid::RATES,
@@ -85,7 +85,7 @@ pub(crate) async fn plan(
     let mut keys = keys_of(main, shift);
     let mut open_gop = false;
     if main.kind == TrackKind::Video {
-        open_gop = look_at(ask, movie, main, shift, &mut keys).await?;
+        open_gop = look_at(ask, movie, main, shift, options.reach, &mut keys).await?;
     }
     let facts = KeyframeFacts {
         count: u64::try_from(keys.len()).unwrap_or(u64::MAX),
@@ -228,13 +228,14 @@ async fn look_at(
     movie: &Movie,
     main: &Prepared<'_>,
     shift: i64,
+    reach: Reach,
     keys: &mut [Key],
 ) -> Result<bool, ContainerError> {
     let Some(track) = movie.tracks.get(main.track) else { return Ok(false) };
     let view = main.view().shifted(shift);
     let leading = |key: &Key| u32::try_from(key.place).is_ok_and(|n| key.start < view.pts(n));
     let mut doubt = keys.iter().any(leading);
-    for n in probe::few(keys.len(), movie.len) {
+    for n in probe::few(keys.len(), movie.len, reach) {
         let Some(key) = keys.get_mut(n) else { continue };
         let payload = view.bytes(u32::try_from(key.place).unwrap_or(u32::MAX));
         key.kind = probe::classify(ask, &track.codec, &track.strip_prefix, payload).await?;
@@ -243,6 +244,11 @@ async fn look_at(
     if doubt {
         for n in 0..keys.len().min(limits::PROBES_MAX) {
             let Some(key) = keys.get_mut(n).filter(|k| k.kind == RandomAccess::Unknown) else { continue };
+            if reach == Reach::Ends {
+                // The tables tell which have pictures shown before them; more cannot be known.
+                key.kind = if leading(key) { RandomAccess::OpenGop } else { RandomAccess::Clean };
+                continue;
+            }
             let payload = view.bytes(u32::try_from(key.place).unwrap_or(u32::MAX));
             key.kind = probe::classify(ask, &track.codec, &track.strip_prefix, payload).await?;
         }

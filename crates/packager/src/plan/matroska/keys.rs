@@ -2,7 +2,7 @@
 
 use byte_source::ByteRange;
 use container::{
-    ContainerError, Movie, Track, TrackKind,
+    ContainerError, Format, Movie, Track, TrackKind,
     codec::RandomAccess,
     matroska::{CuePoint, MatroskaIndex},
 };
@@ -10,7 +10,7 @@ use container::{
 use super::first::Head;
 use crate::{
     limits,
-    plan::{PlanOptions, probe},
+    plan::{PlanOptions, Reach, probe},
     script::Asker,
     walk::{self, Seen, Walk},
 };
@@ -83,6 +83,10 @@ impl Finder<'_> {
         let mut all = self.cued(head);
         let had_cues = all.len() > 1;
         let mut doubt = self.believe(&mut all).await?;
+        let all_here = self.options.reach == Reach::Anywhere;
+        if !all_here && (doubt || !had_cues) && self.clusters().len() > limits::UNINDEXED_BYTES_MAX {
+            return Err(ContainerError::NoIndex { format: Format::Matroska });
+        }
         let mut keys = Keys { rebuilt: doubt, ..Keys::default() };
         self.fill_gaps(&mut all, &mut keys, had_cues && !doubt).await?;
         if self.track.kind == TrackKind::Video {
@@ -95,10 +99,14 @@ impl Finder<'_> {
         Ok(keys)
     }
 
+    fn clusters(&self) -> ByteRange {
+        ByteRange::new(self.index.first_cluster.unwrap_or(0), self.index.clusters_end)
+    }
+
     /// The first keyframe, and behind it what the Cues name.
     fn cued(&self, head: &Head) -> Vec<Candidate> {
         let first = self.of_seen(&head.first);
-        let clusters = ByteRange::new(self.index.first_cluster.unwrap_or(0), self.index.clusters_end);
+        let clusters = self.clusters();
         let of_cue = |cue: &CuePoint| {
             let ns = walk::cue_ns(self.movie, self.index, cue);
             let kind = RandomAccess::Unknown;
@@ -142,7 +150,7 @@ impl Finder<'_> {
     /// those that lie. Tells whether one did.
     async fn believe(&self, all: &mut Vec<Candidate>) -> Result<bool, ContainerError> {
         let mut lies = vec![false; all.len()];
-        let mut look: Vec<usize> = probe::few(all.len(), self.movie.len);
+        let mut look: Vec<usize> = probe::few(all.len(), self.movie.len, self.options.reach);
         let mut doubt = false;
         let (mut at, mut told) = (0, 0);
         while let Some(n) = look.get(at).copied() {
@@ -160,7 +168,7 @@ impl Finder<'_> {
                         all.truncate(1);
                         return Ok(true);
                     }
-                    if !std::mem::replace(&mut doubt, true) {
+                    if !std::mem::replace(&mut doubt, true) && self.options.reach == Reach::Anywhere {
                         look = (0..all.len().min(limits::PROBES_MAX)).collect();
                         at = 0;
                     }
@@ -216,12 +224,14 @@ impl Finder<'_> {
         let mut found = Vec::new();
         for pair in all.windows(2) {
             let gap = pair[1].ns.saturating_sub(pair[0].ns);
-            if gap > most {
+            if gap > most && self.options.reach == Reach::Anywhere {
                 let range = ByteRange::new(pair[0].cluster, pair[1].cluster);
                 found.extend(self.look_through(range, most, pair[1].ns, cues_believed).await?.0);
             }
         }
-        if let Some(last) = all.last() {
+        if let Some(last) = all.last()
+            && super::told_end(self.movie, self.options, last.ns).is_none()
+        {
             let range = ByteRange::new(last.cluster, self.index.clusters_end);
             let (behind, clusters) = self.look_through(range, most, i64::MAX, cues_believed).await?;
             found.extend(behind);
@@ -315,15 +325,24 @@ impl Finder<'_> {
 
     /// Reads the types of a few keys, of all if there is doubt. Tells whether there is now.
     async fn classify(&self, all: &mut [Candidate], mut doubt: bool) -> Result<bool, ContainerError> {
-        for n in probe::few(all.len(), self.movie.len) {
+        for n in probe::few(all.len(), self.movie.len, self.options.reach) {
             if let Some(key) = all.get_mut(n) {
                 self.classify_one(key).await?;
                 doubt |= !matches!(key.kind, RandomAccess::Clean | RandomAccess::Unknown);
             }
         }
         if doubt {
+            // Where they cannot be looked at, all others are taken to be like the one that is not clean.
+            let open = all.iter().map(|k| k.kind).find(|kind| {
+                self.options.reach == Reach::Ends
+                    && matches!(kind, RandomAccess::OpenGop | RandomAccess::RecoveryPoint)
+            });
             for key in all.iter_mut().take(limits::PROBES_MAX).filter(|k| k.kind == RandomAccess::Unknown) {
-                self.classify_one(key).await?;
+                match open {
+                    Some(kind) => key.kind = kind,
+                    None if self.options.reach == Reach::Ends => {}
+                    None => self.classify_one(key).await?,
+                }
             }
         }
         Ok(doubt)
@@ -345,8 +364,11 @@ impl Finder<'_> {
     /// Finds the pictures that are shown before their keyframe: of every open key, and in HEVC, where an IDR may have
     /// such too, of a few; of all if those have.
     async fn find_leading(&self, all: &mut [Candidate], doubt: bool) -> Result<(), ContainerError> {
+        if self.options.reach == Reach::Ends {
+            return self.guess_leading(all, doubt).await;
+        }
         let mut look = vec![doubt; all.len()];
-        let mut few = probe::few(all.len(), self.movie.len);
+        let mut few = probe::few(all.len(), self.movie.len, self.options.reach);
         if doubt || self.track.codec.name() != "hevc" {
             few.clear();
         }
@@ -363,6 +385,30 @@ impl Finder<'_> {
                 self.lead(key).await?;
             }
             // A CRA without leading pictures is as good as an IDR.
+            if key.kind == RandomAccess::OpenGop && key.start_ns == key.ns {
+                key.kind = RandomAccess::Clean;
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`find_leading`](Self::find_leading) where only the ends may be read: the most that was found there is what every
+    /// key but the first is taken to have.
+    async fn guess_leading(&self, all: &mut [Candidate], doubt: bool) -> Result<(), ContainerError> {
+        if !doubt && self.track.codec.name() != "hevc" {
+            return Ok(());
+        }
+        let few = probe::few(all.len(), self.movie.len, self.options.reach);
+        let mut most = 0;
+        for n in &few {
+            let Some(key) = all.get_mut(*n) else { continue };
+            self.lead(key).await?;
+            most = most.max(key.ns.saturating_sub(key.start_ns));
+        }
+        for (n, key) in all.iter_mut().enumerate() {
+            if !few.contains(&n) {
+                key.start_ns = key.ns.saturating_sub(most);
+            }
             if key.kind == RandomAccess::OpenGop && key.start_ns == key.ns {
                 key.kind = RandomAccess::Clean;
             }

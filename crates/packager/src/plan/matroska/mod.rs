@@ -10,10 +10,11 @@ use container::{
 use self::{
     first::Head,
     keys::{Candidate, Finder, Keys},
+    tail::Tail,
     timing::Timing,
 };
 use super::{
-    Interval, KeyframeFacts, PLAN_VERSION, Plan, PlanOptions, TrackPlan,
+    Interval, KeyframeFacts, PLAN_VERSION, Plan, PlanOptions, Reach, TrackPlan,
     assemble::{self, Zero},
     boundaries::{self, Key},
     segments::{self, Piece},
@@ -40,7 +41,9 @@ pub(crate) async fn plan(
         return Err(nothing("a file without video or audio"));
     };
     let keys = Finder { ask, movie, index, options, reference, track }.find(head).await?;
-    let timings = timings(ask, movie, index, reference, &heads, &keys).await?;
+    let last_key = keys.all.iter().map(|k| k.ns).max().unwrap_or(0);
+    let told = told_end(movie, options, last_key);
+    let timings = timings(ask, movie, index, reference, &heads, &keys, told).await?;
     let timing_of = |n: usize| timings.get(n).and_then(Option::as_ref);
     let main = timing_of(reference).ok_or_else(|| nothing("a file without video or audio"))?;
 
@@ -90,6 +93,15 @@ pub(crate) async fn plan(
     Ok(plan)
 }
 
+/// The end that the header states, nanoseconds, where only the ends may be read and it is believable: the last frames lie
+/// megabytes behind the last keyframe, and each would have to be gone through.
+fn told_end(movie: &Movie, options: &PlanOptions, last_key_ns: i64) -> Option<i64> {
+    let stated = i64::try_from(movie.stated_duration_ns?).ok()?;
+    let behind = stated.checked_sub(last_key_ns)?;
+    let most = i64::from(options.target_ms.saturating_mul(4).max(30_000)).saturating_mul(1_000_000);
+    (options.reach == Reach::Ends && (1..=most).contains(&behind)).then_some(stated)
+}
+
 const NANOS: Timescale = Timescale::new(1_000_000_000).expect("not zero");
 
 fn nothing(what: &'static str) -> ContainerError {
@@ -103,15 +115,36 @@ async fn timings(
     reference: usize,
     heads: &[Option<Head>],
     keys: &Keys,
+    told_end: Option<i64>,
 ) -> Result<Vec<Option<Timing>>, ContainerError> {
+    if let Some(end) = told_end {
+        let tails = vec![Tail::default(); movie.tracks.len()];
+        let mut timings = with_tails(ask, movie, index, reference, heads, keys, &tails).await?;
+        for timing in timings.iter_mut().flatten() {
+            timing.end = timing.end.max(timing.clock.ticks(end, timing.timescale));
+        }
+        return Ok(timings);
+    }
     let mut clusters = keys.last_clusters.offsets();
     // A track may be silent since long before the last keyframe.
     clusters.extend(keys.all.iter().map(|k| k.cluster));
     clusters.sort_unstable();
     clusters.dedup();
     let tails = tail::look(ask, movie, index, &clusters).await?;
+    with_tails(ask, movie, index, reference, heads, keys, &tails).await
+}
+
+async fn with_tails(
+    ask: &Asker,
+    movie: &Movie,
+    index: &MatroskaIndex,
+    reference: usize,
+    heads: &[Option<Head>],
+    keys: &Keys,
+    tails: &[Tail],
+) -> Result<Vec<Option<Timing>>, ContainerError> {
     let mut timings = Vec::with_capacity(heads.len());
-    for (n, ((track, head), tail)) in movie.tracks.iter().zip(heads).zip(&tails).enumerate() {
+    for (n, ((track, head), tail)) in movie.tracks.iter().zip(heads).zip(tails).enumerate() {
         timings.push(match (head, track.kind) {
             (Some(head), TrackKind::Video) if n == reference => {
                 let keys = keys.all.iter().map(|k| k.ns);
@@ -194,6 +227,9 @@ fn track_plan(
             piece.bytes = bytes(i);
         }
     }
+    // The stated end is that of the longest track: a short last segment of another one may have nothing in it.
+    let tail_ms = if options.reach == Reach::Ends && !main { options.target_ms / 2 } else { options.tail_ms };
+    let options = &PlanOptions { tail_ms, ..*options };
     let segments = segments::from_pieces(&pieces, end, timing.timescale, options);
     let total: u64 = segments.iter().map(|s| s.payload_bytes).sum();
     let ticks: u64 = segments.iter().map(|s| s.duration).sum();
