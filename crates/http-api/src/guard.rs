@@ -150,7 +150,7 @@ fn is_ours(method: &Method, headers: &HeaderMap, authority: &str) -> bool {
 }
 
 /// Of the request line where it is absolute, else of the one Host field.
-fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(crate) fn authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     if let Some(authority) = uri.authority() {
         return Some(authority.as_str());
     }

@@ -8,6 +8,7 @@
 //!   ├── page                     /, /assets/…
 //!   ├── shows, events            /api/v1/shows…, /api/v1/events
 //!   ├── video, playlists         /api/v1/video/{id}…  →  media::Title
+//!   ├── lists                    /api/v1/playlist.m3u, /api/v1/strm/…
 //!   ├── file                     /api/v1/video/{id}/file  →  byte ranges as they lie, or as they arrive
 //!   └── torrents                 /api/v1/torrents…  →  engine::Session
 //! ```
@@ -23,6 +24,7 @@ mod extract;
 mod file;
 mod guard;
 pub mod limits;
+mod lists;
 mod metrics;
 mod openapi;
 mod page;

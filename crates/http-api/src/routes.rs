@@ -11,7 +11,7 @@ use axum::{
 use crate::{
     events, file, guard,
     limits::TORRENT_BYTES_MAX,
-    metrics, openapi, page,
+    lists, metrics, openapi, page,
     problem::{Problem, echo},
     shows,
     state::AppState,
@@ -43,6 +43,9 @@ const LABELS: &[(&str, &str)] = &[
     ("/api/v1/video/{video_id}/file", "file"),
     ("/api/v1/video/{video_id}/file/{name}", "file"),
     ("/api/v1/video/{video_id}/{rendition}/{piece}", "segment"),
+    ("/api/v1/playlist.m3u", "playlist"),
+    ("/api/v1/strm/", "strm"),
+    ("/api/v1/strm/{*path}", "strm"),
     ("/api/v1/torrents", "torrents"),
     ("/api/v1/torrents/{info_hash}", "torrent"),
     ("/api/v1/torrents/{info_hash}/files", "torrent_files"),
@@ -50,6 +53,7 @@ const LABELS: &[(&str, &str)] = &[
     ("/api/v1/torrents/{info_hash}/trackers", "torrent_trackers"),
     ("/api/v1/torrents/{info_hash}/pieces", "torrent_pieces"),
     ("/api/v1/torrents/{info_hash}/metainfo", "torrent_metainfo"),
+    ("/api/v1/torrents/{info_hash}/playlist.m3u", "torrent_playlist"),
     ("/api/v1/torrents/{info_hash}/pause", "torrent_control"),
     ("/api/v1/torrents/{info_hash}/resume", "torrent_control"),
     ("/api/v1/torrents/{info_hash}/recheck", "torrent_control"),
@@ -77,6 +81,9 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/video/{video_id}/file", get(file::file))
         .route("/api/v1/video/{video_id}/file/{name}", get(file::named_file))
         .route("/api/v1/video/{video_id}/{rendition}/{piece}", get(video::rendition))
+        .route("/api/v1/playlist.m3u", get(lists::library))
+        .route("/api/v1/strm/", get(lists::folder))
+        .route("/api/v1/strm/{*path}", get(lists::file))
         .merge(torrent_routes())
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/openapi.json", get(openapi::openapi))
@@ -102,6 +109,7 @@ fn torrent_routes() -> Router<AppState> {
         .route("/api/v1/torrents/{info_hash}/trackers", get(torrents::trackers))
         .route("/api/v1/torrents/{info_hash}/pieces", get(torrents::pieces))
         .route("/api/v1/torrents/{info_hash}/metainfo", get(torrents::metainfo))
+        .route("/api/v1/torrents/{info_hash}/playlist.m3u", get(lists::torrent))
         .route("/api/v1/torrents/{info_hash}/pause", post(torrents::pause))
         .route("/api/v1/torrents/{info_hash}/resume", post(torrents::resume))
         .route("/api/v1/torrents/{info_hash}/recheck", post(torrents::recheck))

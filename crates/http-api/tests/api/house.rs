@@ -13,7 +13,7 @@ use container::{
     codec::{AacConfig, CodecConfig},
     write::cmaf::{FragmentSample, InitTrack, init_segment, media_header},
 };
-use http_api::{AppState, HostPolicy, Shutdown, router};
+use http_api::{AppState, HostPolicy, Shutdown, Torrents, router};
 use library::Library;
 use media::{Media, MediaConfig};
 use tempfile::TempDir;
@@ -26,6 +26,7 @@ pub(crate) struct House {
     pub(crate) router: Router,
     pub(crate) library: Arc<Library>,
     pub(crate) shutdown: Shutdown,
+    pub(crate) torrents: Option<Torrents>,
     pub(crate) dir: TempDir,
 }
 
@@ -67,13 +68,24 @@ impl House {
     }
 
     pub(crate) fn over(dir: TempDir) -> Self {
+        Self::new(dir, None)
+    }
+
+    /// As [`usual`](Self::usual), with torrents.
+    pub(crate) fn with_torrents(config: engine::Config) -> Self {
+        let Self { dir, .. } = Self::usual();
+        Self::new(dir, Some(Torrents::new(config, false)))
+    }
+
+    fn new(dir: TempDir, torrents: Option<Torrents>) -> Self {
         let library = Arc::new(Library::new(vec![dir.path().to_owned()]));
         library.scan_blocking();
         let media = Media::new(MediaConfig::default()).unwrap();
         let shutdown = Shutdown::default();
         let hosts = HostPolicy::new(["films.lan".to_owned()]);
-        let router = router(AppState::new(media, Arc::clone(&library), None, hosts, shutdown.clone()));
-        Self { router, library, shutdown, dir }
+        let router =
+            router(AppState::new(media, Arc::clone(&library), torrents.clone(), hosts, shutdown.clone()));
+        Self { router, library, shutdown, torrents, dir }
     }
 
     /// A file of noise and one second film of sound.

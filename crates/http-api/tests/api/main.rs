@@ -3,5 +3,6 @@
 
 mod files;
 mod house;
+mod lists;
 mod rules;
 mod video;

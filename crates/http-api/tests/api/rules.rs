@@ -211,7 +211,8 @@ async fn the_description_names_every_route() {
     let pages = ["/", "/assets/{*path}"];
     let routed: Vec<&str> = http_api::routes().filter(|route| !pages.contains(route)).collect();
     for route in &routed {
-        assert!(described.contains(route), "{route} is not described");
+        // A rest of a path is not told from a part of one in a description.
+        assert!(described.contains(&route.replace("{*", "{").as_str()), "{route} is not described");
     }
     assert_eq!(described.len(), routed.len());
 }
