@@ -31,6 +31,9 @@ const READ_BYTES_MAX: usize = 256 << 10;
 /// Bytes of messages handed over at a time at most.
 const BATCH_BYTES_MAX: usize = 256 << 10;
 
+/// What came in one go is acknowledged at once up to this length; after more, acknowledgements are on their way anyway.
+const ACKNOWLEDGED_BYTES_MAX: usize = 64 << 10;
+
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;
 
@@ -362,6 +365,9 @@ impl Io {
                 Poll::Ready(Ok(read)) => read,
                 Poll::Ready(Err(error)) => return Err(error.into()),
                 Poll::Pending => {
+                    if batch_bytes > 0 && batch_bytes < ACKNOWLEDGED_BYTES_MAX {
+                        self.stream.acknowledge();
+                    }
                     self.rest();
                     return Ok(());
                 }

@@ -13,6 +13,7 @@ use peer_wire::{Encryption, Handshake, Message, PeerId, Reserved};
 use swarm::{Hello, PeerKey};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     sync::mpsc,
 };
 
@@ -23,9 +24,18 @@ use crate::{
 };
 
 /// Anything that carries a connection: TCP, uTP, a proxy's stream.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// What was received is acknowledged now. A peer that gathers small writes (RFC 896) holds the end of a block back until
+    /// all before it is acknowledged, which the system would do 40 ms later if we have nothing to send.
+    fn acknowledge(&self) {}
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for T {}
+impl Transport for TcpStream {
+    fn acknowledge(&self) {
+        // Nothing is lost where it cannot be done.
+        let _ = rustix::net::sockopt::set_tcp_quickack(self, true);
+    }
+}
 
 /// Batches for a connection's task that have not been taken yet. The task takes them without waiting for its socket, so a
 /// full queue means that it is not run.

@@ -10,6 +10,8 @@ use std::{
 use librqbit_utp::UtpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::peer::Transport;
+
 /// Bytes that are joined for one write.
 const JOINED_BYTES_MAX: usize = 64 << 10;
 
@@ -23,6 +25,8 @@ impl Stream {
         Self { inner, joined: Vec::new() }
     }
 }
+
+impl Transport for Stream {}
 
 impl AsyncRead for Stream {
     fn poll_read(
