@@ -194,7 +194,7 @@ impl Write for LogWriter {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
-    bar.set_style(style("{prefix} [{bar:24}] {percent:>3}%  {msg}"));
+    bar.set_style(style("{prefix} [{bar:24}] {percent:>3}%  {wide_msg}"));
     bar
 }
 
