@@ -50,5 +50,9 @@ pub const HEAD_WAIT: Duration = Duration::from_secs(2);
 pub const NOBODY_WAIT: Duration = Duration::from_secs(8);
 /// How far ahead of a reader's position the swarm is told that bytes will be wanted.
 pub const READ_AHEAD_BYTES: u64 = 16 * 1024 * 1024;
+/// Torrents whose files' kinds and titles are remembered.
+pub const LISTINGS_MAX: usize = 4_096;
+/// Files of theirs, all together: about 40 MiB.
+pub const LISTINGS_FILES_MAX: usize = 200_000;
 /// Characters of a client's value repeated in an error.
 pub const ECHO_CHARS_MAX: usize = 80;

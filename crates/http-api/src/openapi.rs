@@ -24,7 +24,7 @@ use crate::{
         crate::video::dash,
         crate::video::rendition,
         crate::video::progressive,
-        crate::video::subtitles,
+        crate::subtitles::subtitles,
         crate::video::attachment,
         crate::file::file,
         crate::file::named_file,

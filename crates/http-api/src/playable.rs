@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use byte_source::ByteSource;
 use engine::{FileInfo, Torrent};
-use library::{Sidecar, Video};
+use library::{ListedFile, Listing, Video};
 use media::{ContentKey, MediaError, Title};
 
 use crate::{
     problem::Problem,
+    sidecar::Sibling,
     state::AppState,
-    torrents::{self, TorrentFile},
+    torrents::{self, TorrentFile, Torrents},
 };
 
 /// Something that can be opened as a [`Title`].
@@ -24,14 +25,21 @@ pub(crate) struct TorrentVideo {
     id: String,
     torrent: Torrent,
     file: FileInfo,
+    listing: Arc<Listing>,
 }
 
 impl TorrentVideo {
     /// Waits a while for the metadata of a magnet.
-    pub(crate) async fn of(torrent: Torrent, id: TorrentFile) -> Result<Self, Problem> {
+    pub(crate) async fn of(torrents: &Torrents, torrent: Torrent, id: TorrentFile) -> Result<Self, Problem> {
         torrents::metadata(&torrent).await?;
         let file = torrents::file_of(&torrent, id)?;
-        Ok(Self { id: id.to_string(), torrent, file })
+        let listing = torrents.listing(&torrent).await?;
+        Ok(Self { id: id.to_string(), torrent, file, listing })
+    }
+
+    /// What its name says.
+    fn listed(&self) -> Option<&ListedFile> {
+        self.listing.file(self.file.index.0)
     }
 
     /// The title; until its index is here this waits.
@@ -81,6 +89,9 @@ impl Playable {
         match self {
             Self::Film(video) => video.title.clone(),
             Self::Torrent(video) => {
+                if let Some(listed) = video.listed().filter(|listed| !listed.title.is_empty()) {
+                    return listed.title.clone();
+                }
                 let name = video.file.path.rsplit('/').next().unwrap_or(&video.file.path);
                 name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned()
             }
@@ -104,10 +115,13 @@ impl Playable {
     }
 
     /// Subtitle files beside it.
-    pub(crate) fn sidecars(&self) -> &[Sidecar] {
+    pub(crate) fn siblings(&self) -> Vec<Sibling<'_>> {
         match self {
-            Self::Film(video) => &video.sidecars,
-            Self::Torrent(_) => &[],
+            Self::Film(video) => video.sidecars.iter().map(Sibling::on_disk).collect(),
+            Self::Torrent(video) => {
+                let listed = video.listed().map(|listed| listed.subtitles.as_slice()).unwrap_or_default();
+                listed.iter().map(|subtitle| Sibling::in_torrent(&video.torrent, subtitle)).collect()
+            }
         }
     }
 

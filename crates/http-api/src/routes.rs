@@ -15,7 +15,7 @@ use crate::{
     problem::{Problem, echo},
     shows,
     state::AppState,
-    torrents, video,
+    subtitles, torrents, video,
 };
 
 /// The label under which a matched route is counted.
@@ -76,7 +76,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/video/{video_id}/master.m3u8", get(video::master))
         .route("/api/v1/video/{video_id}/manifest.mpd", get(video::dash))
         .route("/api/v1/video/{video_id}/stream.mp4", get(video::progressive))
-        .route("/api/v1/video/{video_id}/subtitles/{name}", get(video::subtitles))
+        .route("/api/v1/video/{video_id}/subtitles/{name}", get(subtitles::subtitles))
         .route("/api/v1/video/{video_id}/attachments/{n}", get(video::attachment))
         .route("/api/v1/video/{video_id}/file", get(file::file))
         .route("/api/v1/video/{video_id}/file/{name}", get(file::named_file))

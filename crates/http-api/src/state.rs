@@ -97,7 +97,10 @@ impl AppState {
     /// What an id that a client sent names. Of a magnet this waits a while for the metadata.
     pub(crate) async fn playable(&self, id: &str) -> Result<Playable, Problem> {
         match self.torrent_of(id)? {
-            Some((torrent, file)) => Ok(Playable::Torrent(Box::new(TorrentVideo::of(torrent, file).await?))),
+            Some((torrent, file)) => {
+                let video = TorrentVideo::of(self.torrents()?, torrent, file).await?;
+                Ok(Playable::Torrent(Box::new(video)))
+            }
             None => Ok(Playable::Film(self.video(id)?)),
         }
     }

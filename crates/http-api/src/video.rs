@@ -1,4 +1,4 @@
-//! One video: what is in it, its playlists, its segments, its subtitles, its attachments.
+//! One video: what is in it, its playlists, its segments, its attachments.
 
 use std::sync::Arc;
 
@@ -9,10 +9,9 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use library::Sidecar;
 use media::{
-    CodecList, MasterOptions, MediaError, RenditionId, SegmentBody, SegmentFormat, SegmentIndex,
-    SubtitleFormat, Title, TitleInfo,
+    CodecList, MasterOptions, MediaError, RenditionId, SegmentBody, SegmentFormat, SegmentIndex, Title,
+    TitleInfo,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -26,8 +25,8 @@ use crate::{
     problem::{Problem, ProblemJson, echo},
     progressive::Progressive,
     prompt::{conditions, prompt},
-    sidecar,
     state::AppState,
+    subtitles::{self, SubtitleJson},
     text::{Keep, Text, json, precondition_failed, value},
 };
 
@@ -135,23 +134,6 @@ struct Refusal {
     code: &'static str,
 }
 
-/// A text that can be shown.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Subtitle)]
-struct SubtitleJson {
-    /// Its name in addresses: `subtitles/{track}.vtt`.
-    track: String,
-    /// In the film, or in a file beside it.
-    sibling: bool,
-    /// `srt`, `ass`, `webvtt`, `tx3g`.
-    format: String,
-    language: Option<String>,
-    name: Option<String>,
-    default: bool,
-    forced: bool,
-    hearing_impaired: bool,
-}
-
 /// What is known of a video, and how a player with these codecs would be given it.
 #[utoipa::path(get, path = "/api/v1/video/{video_id}", tag = "video",
     params(("video_id" = String, Path, description = "Names one playable file"), PlayerQuery),
@@ -181,7 +163,7 @@ async fn video_answer(
     let (mut subtitles, content) = match video.try_open(&state).await? {
         Ok(title) => {
             let info = title.info(codecs.as_ref())?;
-            (track_subtitles(&info), ContentJson::Opened(Box::new(info.into())))
+            (subtitles::of_tracks(&info), ContentJson::Opened(Box::new(info.into())))
         }
         Err(MediaError::NotPlayable { reason, detail, .. }) => {
             let decision = Refusal { mode: "refused", reason: detail, code: reason.as_str() };
@@ -189,7 +171,7 @@ async fn video_answer(
         }
         Err(error) => return Err(error.into()),
     };
-    subtitles.extend(sibling_subtitles(video.sidecars()));
+    subtitles.extend(subtitles::of_siblings(&video.siblings()));
     let body = VideoJson {
         video_id: id,
         show_id: video.show_id().map(ToOwned::to_owned),
@@ -200,38 +182,6 @@ async fn video_answer(
         content,
     };
     json(&body)?.answer(&headers)
-}
-
-fn track_subtitles(info: &TitleInfo) -> Vec<SubtitleJson> {
-    info.tracks
-        .iter()
-        .filter_map(|track| {
-            let number = track.rendition.as_deref()?.strip_prefix("subtitles-")?;
-            Some(SubtitleJson {
-                track: number.to_owned(),
-                sibling: false,
-                format: track.codec.clone(),
-                language: track.language.clone(),
-                name: track.name.clone(),
-                default: track.flags.default,
-                forced: track.flags.forced,
-                hearing_impaired: track.flags.hearing_impaired,
-            })
-        })
-        .collect()
-}
-
-fn sibling_subtitles(sidecars: &[Sidecar]) -> impl Iterator<Item = SubtitleJson> {
-    sidecars.iter().enumerate().map(|(n, sidecar)| SubtitleJson {
-        track: format!("file-{n}"),
-        sibling: true,
-        format: sidecar.format.name().to_owned(),
-        language: sidecar.language.clone(),
-        name: sidecar.relative.file_name().map(|name| name.to_string_lossy().into_owned()),
-        default: false,
-        forced: sidecar.forced,
-        hearing_impaired: sidecar.hearing_impaired,
-    })
 }
 
 /// The multivariant playlist (RFC 8216).
@@ -416,7 +366,11 @@ impl AskedSegment<'_> {
     }
 }
 
-fn stream(state: &AppState, segment: SegmentBody, media_type: &'static str) -> Result<Response, Problem> {
+pub(crate) fn stream(
+    state: &AppState,
+    segment: SegmentBody,
+    media_type: &'static str,
+) -> Result<Response, Problem> {
     let mut response = Response::new(Body::empty());
     segment_fields(&mut response, media_type, &segment.etag, segment.len)?;
     let body = SegmentResponseBody::new(segment.body, segment.len, Arc::clone(&state.0.metrics));
@@ -425,7 +379,7 @@ fn stream(state: &AppState, segment: SegmentBody, media_type: &'static str) -> R
 }
 
 /// 304, if the client has it.
-fn kept(etag: &str, headers: &HeaderMap) -> Result<Option<Response>, Problem> {
+pub(crate) fn kept(etag: &str, headers: &HeaderMap) -> Result<Option<Response>, Problem> {
     match conditional::evaluate(headers, Validators { etag, modified: None }) {
         Outcome::Proceed => Ok(None),
         Outcome::Failed => Err(precondition_failed()),
@@ -453,50 +407,6 @@ fn segment_fields(
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
     }
     Ok(())
-}
-
-/// A whole text track, or a subtitle file beside the film: `{track}.vtt` or `{track}.ass`.
-#[utoipa::path(get, path = "/api/v1/video/{video_id}/subtitles/{name}", tag = "video",
-    params(("video_id" = String, Path, description = "Names one playable file"),
-        ("name" = String, Path, description = "`{track}.vtt` or `{track}.ass`, `track` as the video lists it")),
-    responses(
-        (status = 200, description = "The text", content((String = "text/vtt"), (String = "text/x-ssa"))),
-        (status = 400, description = "A form it cannot be given in", body = ProblemJson, content_type = "application/problem+json"),
-        (status = 404, description = "No such track", body = ProblemJson, content_type = "application/problem+json"),
-        (status = 422, description = "Cannot be read, and why", body = ProblemJson, content_type = "application/problem+json")))]
-pub(crate) async fn subtitles(
-    State(state): State<AppState>,
-    Caught((id, name)): Caught<(String, String)>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let video = state.playable(&id).await?;
-    let none = || Problem::not_found(format!("{}: there are no subtitles \"{}\"", video.id(), echo(&name)));
-    let (track, format, media_type) = match name.rsplit_once('.') {
-        Some((track, "vtt")) => (track, SubtitleFormat::Vtt, "text/vtt; charset=utf-8"),
-        Some((track, "ass")) => (track, SubtitleFormat::Ass, "text/x-ssa; charset=utf-8"),
-        // hls.js and others ask for text segments as of any rendition.
-        _ => return Err(none()),
-    };
-    if let Some(n) = track.strip_prefix("file-") {
-        let sibling = n.parse().ok().and_then(|n: usize| video.sidecars().get(n)).ok_or_else(none)?;
-        let bytes = sidecar::read(video.id(), sibling, format).await?;
-        return Text { media_type, bytes, keep: Keep::Revalidate }.answer(&headers);
-    }
-    let n = track.parse().map_err(|_| none())?;
-    let title = video.open(&state).await?;
-    if !title.is_here() {
-        // The text of a whole track is strewn over the whole film: it would be fetched for it.
-        let detail = format!(
-            "{}: not all of it is here; until then its text comes with the segments, at \u{2026}/subtitles-{n}/stream.m3u8",
-            video.id()
-        );
-        return Err(Problem::later("incomplete", detail));
-    }
-    let etag = title.etag(&format!("subtitles-{name}"));
-    if let Some(not_modified) = kept(&etag, &headers)? {
-        return Ok(not_modified);
-    }
-    stream(&state, title.subtitles(n, format).await?, media_type)
 }
 
 /// A file within the film (a font): its place in the list of attachments, from 0.

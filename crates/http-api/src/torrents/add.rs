@@ -10,7 +10,10 @@ use axum::{
 use bytes::Bytes;
 use engine::{Add, EngineError, FileIndex, Limits, Select, Source, Torrent};
 
-use super::model::{AddJson, TorrentJson, parse};
+use super::{
+    Torrents,
+    model::{AddJson, TorrentJson, parse},
+};
 use crate::{
     limits::{ADD_WAIT, BODY_WAIT, METADATA_WAIT_MAX, TORRENT_BYTES_MAX},
     problem::{Problem, ProblemJson, echo},
@@ -63,7 +66,7 @@ pub(crate) async fn add(State(state): State<AppState>, request: Request) -> Resu
     let (torrent, new) = torrents.session().await?.add(add).await?;
     // What most magnets need, so that most answers have their files.
     let _ = tokio::time::timeout(wait, torrent.wait_metadata()).await;
-    answer(&torrent, new, &headers)
+    answer(torrents, &torrent, new, &headers).await
 }
 
 /// What keeps an address from being fetched is its own fault, or its server's.
@@ -181,12 +184,17 @@ async fn form(request: Request) -> Result<(AddJson, Option<Bytes>), Problem> {
     Ok((asked, file))
 }
 
-fn answer(torrent: &Torrent, new: bool, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn answer(
+    torrents: &Torrents,
+    torrent: &Torrent,
+    new: bool,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let mut headers = headers.clone();
     // An answer to a POST is nobody's copy.
     headers.remove(header::IF_NONE_MATCH);
     headers.remove(header::IF_MATCH);
-    let mut response = json(&TorrentJson::of(torrent))?.answer(&headers)?;
+    let mut response = json(&TorrentJson::of(torrents, torrent).await?)?.answer(&headers)?;
     if new {
         *response.status_mut() = StatusCode::CREATED;
     }

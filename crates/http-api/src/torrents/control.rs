@@ -58,11 +58,11 @@ pub(crate) async fn set(
     if !change.peers.is_empty() {
         torrent.add_peers(change.peers).await?;
     }
-    answer(&torrent, &headers)
+    answer(&state, &torrent, &headers).await
 }
 
-fn answer(torrent: &Torrent, headers: &HeaderMap) -> Result<Response, Problem> {
-    json(&TorrentJson::of(torrent))?.answer(headers)
+async fn answer(state: &AppState, torrent: &Torrent, headers: &HeaderMap) -> Result<Response, Problem> {
+    json(&TorrentJson::of(state.torrents()?, torrent).await?)?.answer(headers)
 }
 
 /// Stops it until it is resumed.
@@ -78,7 +78,7 @@ pub(crate) async fn pause(
 ) -> Result<Response, Problem> {
     let torrent = state.torrents()?.named(&info_hash)?;
     torrent.pause().await?;
-    answer(&torrent, &headers)
+    answer(&state, &torrent, &headers).await
 }
 
 /// Starts it again, after a pause, an error or its seeding goal.
@@ -94,7 +94,7 @@ pub(crate) async fn resume(
 ) -> Result<Response, Problem> {
     let torrent = state.torrents()?.named(&info_hash)?;
     torrent.resume().await?;
-    answer(&torrent, &headers)
+    answer(&state, &torrent, &headers).await
 }
 
 /// Hashes what is on disk; `progress` tells how far it is.
@@ -111,7 +111,7 @@ pub(crate) async fn recheck(
 ) -> Result<Response, Problem> {
     let torrent = state.torrents()?.named(&info_hash)?;
     torrent.recheck().await?;
-    answer(&torrent, &headers)
+    answer(&state, &torrent, &headers).await
 }
 
 /// Asks its trackers now, within their minimum interval.
@@ -127,7 +127,7 @@ pub(crate) async fn reannounce(
 ) -> Result<Response, Problem> {
     let torrent = state.torrents()?.named(&info_hash)?;
     torrent.reannounce().await?;
-    answer(&torrent, &headers)
+    answer(&state, &torrent, &headers).await
 }
 
 #[derive(Deserialize, IntoParams)]

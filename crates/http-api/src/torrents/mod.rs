@@ -7,6 +7,7 @@ mod add;
 mod bytes;
 mod control;
 mod feed;
+mod listings;
 mod model;
 mod view;
 
@@ -14,8 +15,10 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use axum::http::StatusCode;
 use engine::{Config, EngineError, FileIndex, FileInfo, InfoHash, Session, Torrent};
+use library::Listing;
 use tokio::sync::OnceCell;
 
+use self::listings::Listings;
 use crate::{
     limits::METADATA_WAIT,
     problem::{Problem, echo},
@@ -40,6 +43,7 @@ pub struct Torrents(Arc<Inner>);
 struct Inner {
     config: Config,
     session: OnceCell<Session>,
+    listings: Listings,
     /// Whether clients may name addresses of this house to fetch from.
     fetch_private: bool,
 }
@@ -54,7 +58,12 @@ impl Torrents {
     /// An engine that is not running yet.
     #[must_use]
     pub fn new(config: Config, fetch_private: bool) -> Self {
-        Self(Arc::new(Inner { config, session: OnceCell::new(), fetch_private }))
+        Self(Arc::new(Inner {
+            config,
+            session: OnceCell::new(),
+            listings: Listings::default(),
+            fetch_private,
+        }))
     }
 
     /// The engine, started if it was not.
@@ -96,6 +105,14 @@ impl Torrents {
     /// Every torrent there is.
     pub(crate) fn all(&self) -> Vec<Torrent> {
         self.running().map(Session::torrents).unwrap_or_default()
+    }
+
+    /// What its files are: films, episodes, samples, and which one is meant by the torrent as a whole.
+    ///
+    /// # Errors
+    /// Its metadata is not here yet.
+    pub(crate) async fn listing(&self, torrent: &Torrent) -> Result<Arc<Listing>, Problem> {
+        self.0.listings.of(torrent).await
     }
 
     /// The torrent that an address names.

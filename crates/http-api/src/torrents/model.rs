@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use engine::{
     FileIndex, FileInfo, Limits, PeerInfo, Pieces, Priority, SeedGoal, Snapshot, Torrent, TrackerInfo,
 };
+use library::{FileKind, ListedFile, Listing};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::TorrentFile;
+use super::{TorrentFile, Torrents};
 use crate::{
     disposition::media_type,
     limits::{NAMED_PEERS_MAX, NAMED_TRACKERS_MAX},
@@ -25,17 +26,28 @@ pub(super) struct TorrentJson {
     snapshot: Snapshot,
     /// Leads to it.
     magnet: String,
+    /// The `video_id` to play when the torrent as a whole is meant: a series' first episode, the first of numbered
+    /// lessons, or the biggest film that is neither sample nor extra; of music, the first piece. `null` until the metadata
+    /// is here, and where nothing can be played.
+    default_video: Option<String>,
     /// `null` until the metadata is here.
     files: Option<Vec<FileJson>>,
 }
 
 impl TorrentJson {
-    pub(super) fn of(torrent: &Torrent) -> Self {
-        Self {
+    pub(super) async fn of(torrents: &Torrents, torrent: &Torrent) -> Result<Self, Problem> {
+        let mut whole = Self {
             snapshot: Snapshot::clone(&torrent.snapshot()),
             magnet: torrent.magnet(),
-            files: torrent.files().ok().map(|files| files_json(torrent, files)),
+            default_video: None,
+            files: None,
+        };
+        if let Ok(files) = torrent.files() {
+            let listing = torrents.listing(torrent).await?;
+            whole.default_video = listing.default_file().map(|index| video_id(torrent, FileIndex(index)));
+            whole.files = Some(files_json(torrent, files, &listing));
         }
+        Ok(whole)
     }
 }
 
@@ -47,19 +59,46 @@ pub(super) struct FileJson {
     #[serde(flatten)]
     #[schema(value_type = Object)]
     info: FileInfo,
-    /// Names it in `/api/v1/video/{video_id}/file`.
+    /// Names it in `/api/v1/video/{video_id}…`; the bytes of any file can be had there.
     video_id: String,
     media_type: &'static str,
+    /// `video`, `audio`, `subtitle`, `sample`, `extra`, `image`, `text`, `other`: by its name and size.
+    #[schema(value_type = String)]
+    kind: FileKind,
+    /// Whether there is something to play, by its name.
+    playable: bool,
+    /// What to call it: the film's title, or the series with index and episode title. `null` where nothing is to play.
+    title: Option<String>,
+    year: Option<u16>,
+    /// `S01E02`, `S01E02-E03`.
+    episode: Option<String>,
 }
 
-pub(super) fn files_json(torrent: &Torrent, files: Vec<FileInfo>) -> Vec<FileJson> {
-    let info_hash = torrent.info_hash();
+impl FileJson {
+    fn of(torrent: &Torrent, info: FileInfo, listed: Option<&ListedFile>) -> Self {
+        Self {
+            video_id: video_id(torrent, info.index),
+            media_type: media_type(&info.path),
+            kind: listed.map_or(FileKind::Other, |listed| listed.kind),
+            playable: listed.is_some_and(|listed| listed.playable),
+            title: listed.map(|listed| listed.title.clone()).filter(|title| !title.is_empty()),
+            year: listed.and_then(|listed| listed.year),
+            episode: listed.and_then(|listed| listed.episode).map(|episode| episode.to_string()),
+            info,
+        }
+    }
+}
+
+fn video_id(torrent: &Torrent, file: FileIndex) -> String {
+    TorrentFile { info_hash: torrent.info_hash(), file }.to_string()
+}
+
+pub(super) fn files_json(torrent: &Torrent, files: Vec<FileInfo>, listing: &Listing) -> Vec<FileJson> {
     files
         .into_iter()
-        .map(|info| FileJson {
-            video_id: TorrentFile { info_hash, file: info.index }.to_string(),
-            media_type: media_type(&info.path),
-            info,
+        .map(|info| {
+            let listed = listing.file(info.index.0);
+            FileJson::of(torrent, info, listed)
         })
         .collect()
 }

@@ -19,7 +19,11 @@ use crate::{
 #[utoipa::path(get, path = "/api/v1/torrents", tag = "torrents", responses(
     (status = 200, description = "The torrents", body = Vec<TorrentJson>)))]
 pub(crate) async fn torrents(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, Problem> {
-    let all: Vec<TorrentJson> = state.torrents()?.all().iter().map(TorrentJson::of).collect();
+    let torrents = state.torrents()?;
+    let mut all = Vec::new();
+    for torrent in torrents.all() {
+        all.push(TorrentJson::of(torrents, &torrent).await?);
+    }
     json(&all)?.answer(&headers)
 }
 
@@ -35,10 +39,11 @@ pub(crate) async fn one(
     Caught(info_hash): Caught<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    json(&TorrentJson::of(&state.torrents()?.named(&info_hash)?))?.answer(&headers)
+    let torrents = state.torrents()?;
+    json(&TorrentJson::of(torrents, &torrents.named(&info_hash)?).await?)?.answer(&headers)
 }
 
-/// Its files, with what of them is here.
+/// Its files: what of them is here, what they are for and what to call them.
 #[utoipa::path(get, path = "/api/v1/torrents/{info_hash}/files", tag = "torrents",
     params(("info_hash" = String, Path, description = "40 hexadecimal digits")),
     responses(
@@ -50,9 +55,11 @@ pub(crate) async fn files(
     Caught(info_hash): Caught<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let torrent = state.torrents()?.named(&info_hash)?;
+    let torrents = state.torrents()?;
+    let torrent = torrents.named(&info_hash)?;
     super::metadata(&torrent).await?;
-    json(&files_json(&torrent, torrent.files()?))?.answer(&headers)
+    let listing = torrents.listing(&torrent).await?;
+    json(&files_json(&torrent, torrent.files()?, &listing))?.answer(&headers)
 }
 
 /// Its peers.

@@ -5,4 +5,5 @@ mod files;
 mod house;
 mod lists;
 mod rules;
+mod torrents;
 mod video;
