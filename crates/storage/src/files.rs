@@ -279,19 +279,23 @@ impl Files {
             return Ok(());
         }
         let mut places = self.read_places();
-        let in_parts = self.map.part_offset(span.range.start).is_some();
-        if self.put_aside(&places, number) && in_parts {
+        if self.put_aside(&places, number) && self.fits_parts(span) {
             return self.write_part(places, span, slices);
         }
         if places.on_disk[number] == OnDisk::Absent {
-            // Also for a piece that lies in an unwanted file alone, fetched before that was deselected: there is no place
-            // to put it aside, and what is verified must be on disk.
+            // Also for a piece that lies in an unwanted file alone, fetched for a reader or before that was deselected: there
+            // is no place to put it aside, and what is verified must be on disk.
             drop(places);
             self.make(number)?;
             places = self.read_places();
         }
         self.write_at(&places, number, span.offset, slices)
             .map_err(|error| self.error(&places, number, "writing", &error))
+    }
+
+    /// Whether every piece of the span has a place in the file of parts.
+    fn fits_parts(&self, span: &Span) -> bool {
+        self.map.by_piece(span.range.clone()).all(|range| self.map.part_offset(range.start).is_some())
     }
 
     /// Makes a file, unless another thread was faster, with what was put aside of it.

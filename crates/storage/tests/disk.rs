@@ -285,6 +285,30 @@ fn a_piece_of_a_file_that_was_deselected_meanwhile_is_kept() {
 }
 
 #[test]
+fn pieces_of_an_unwanted_file_that_come_at_once_are_kept_whether_shared_or_not() {
+    // Pieces 0 and 6 are shared with wanted files and have a place aside; those between have none.
+    let made = made(1 << 14, &[("a", 10_000), ("b", 100_000), ("c", 10_000)]);
+    let folder = tempfile::tempdir().unwrap();
+    // One thread: what lies side by side in a batch is written at once.
+    let storage =
+        storage::Storage::start(storage::Options { threads: 1, ..common::options(folder.path()) }).unwrap();
+    let (store, told) = open(&storage, &made, place(folder.path())).unwrap();
+    store.select(vec![true, false, true]).wait().unwrap();
+    store.write(made.all_blocks());
+    let verified = || told.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    let mut left = made.layout().pieces();
+    while left > 0 {
+        match verified() {
+            Event::Verified(_) => left -= 1,
+            Event::FileFinished(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let all = made.bytes.len() as u64;
+    assert_eq!(store.read_range(0..all).wait().unwrap(), made.bytes);
+}
+
+#[test]
 fn links_do_not_lead_a_download_out_of_its_folder() {
     let made = made(1 << 15, &[("film/a", 40_000), ("film/b", 40_000)]);
     let folder = tempfile::tempdir().unwrap();
