@@ -16,7 +16,7 @@ use crate::{
     problem::{Problem, ProblemJson},
     state::AppState,
     text::{Keep, Text},
-    torrents,
+    torrents::metadata,
 };
 
 /// Everything there is to play, for VLC, mpv, Kodi and televisions: films and series by title, episodes in their order, then
@@ -31,7 +31,7 @@ pub(crate) async fn library(
     let origin = origin(&uri, &headers)?;
     scanned(&state).await;
     let mut entries = of_library(&state.0.library.catalog());
-    entries.extend(of_torrents(&state));
+    entries.extend(of_torrents(&state).await);
     answer("Headwater", &entries, &origin, &headers)
 }
 
@@ -49,10 +49,11 @@ pub(crate) async fn torrent(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let origin = origin(&uri, &headers)?;
-    let torrent = state.torrents()?.named(&info_hash)?;
-    torrents::metadata(&torrent).await?;
+    let torrents = state.torrents()?;
+    let torrent = torrents.named(&info_hash)?;
+    metadata(&torrent).await?;
     let name = torrent.snapshot().name.clone().unwrap_or(info_hash);
-    answer(&name, &of_torrent(&torrent)?, &origin, &headers)
+    answer(&name, &of_torrent(torrents, &torrent).await?, &origin, &headers)
 }
 
 /// Nobody should get an empty list just because they were faster than the first scan.

@@ -11,7 +11,12 @@ use engine::{FileInfo, Torrent};
 use library::{Catalog, EpisodeNumber, FileKind, ListedFile, Listing, Show, VideoId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{guard::authority, problem::Problem, state::AppState, torrents::TorrentFile};
+use crate::{
+    guard::authority,
+    problem::Problem,
+    state::AppState,
+    torrents::{TorrentFile, Torrents},
+};
 
 pub(crate) use m3u::{__path_library, __path_torrent, library, torrent};
 pub(crate) use strm::{__path_file, __path_folder, file, folder};
@@ -79,10 +84,10 @@ fn of_show(catalog: &Catalog, show: &Show) -> Vec<Entry> {
 }
 
 /// What of a torrent can be played: episodes in their order, the rest by path, extras last; samples are left out.
-fn of_torrent(torrent: &Torrent) -> Result<Vec<Entry>, Problem> {
+async fn of_torrent(torrents: &Torrents, torrent: &Torrent) -> Result<Vec<Entry>, Problem> {
     let name = torrent.snapshot().name.clone().unwrap_or_else(|| torrent.info_hash().to_string());
-    let files = torrent.files()?;
-    let entries = playable(&name, &files).into_iter().map(|(info, title)| Entry {
+    let (listing, files) = (torrents.listing(torrent).await?, torrent.files()?);
+    let entries = playable(&listing, &files).into_iter().map(|(info, title)| Entry {
         folders: vec!["Torrents".to_owned(), name.clone()],
         title,
         video_id: TorrentFile { info_hash: torrent.info_hash(), file: info.index }.to_string(),
@@ -92,9 +97,7 @@ fn of_torrent(torrent: &Torrent) -> Result<Vec<Entry>, Problem> {
 }
 
 /// The files, in order, each with what to call it.
-fn playable<'a>(name: &str, files: &'a [FileInfo]) -> Vec<(&'a FileInfo, String)> {
-    let stored = files.iter().filter(|info| !info.pad);
-    let listing = Listing::of(name, stored.map(|info| (info.index.0, info.path.as_str(), info.size)));
+fn playable<'a>(listing: &Listing, files: &'a [FileInfo]) -> Vec<(&'a FileInfo, String)> {
     let mut found: Vec<_> = files
         .iter()
         .filter_map(|info| {
@@ -115,9 +118,13 @@ fn playable<'a>(name: &str, files: &'a [FileInfo]) -> Vec<(&'a FileInfo, String)
 }
 
 /// Every torrent's, in the order they were added; those without metadata have nothing to play yet.
-fn of_torrents(state: &AppState) -> Vec<Entry> {
-    let all = state.torrents().map(|torrents| torrents.all()).unwrap_or_default();
-    all.iter().filter_map(|torrent| of_torrent(torrent).ok()).flatten().collect()
+async fn of_torrents(state: &AppState) -> Vec<Entry> {
+    let Ok(torrents) = state.torrents() else { return Vec::new() };
+    let mut entries = Vec::new();
+    for torrent in torrents.all() {
+        entries.extend(of_torrent(torrents, &torrent).await.unwrap_or_default());
+    }
+    entries
 }
 
 fn with_year(title: &str, year: Option<u16>) -> String {
@@ -162,8 +169,10 @@ mod tests {
             ])
             .map(file)
             .collect();
+        let listing =
+            Listing::of("Show", files.iter().map(|file| (file.index.0, file.path.as_str(), file.size)));
         let found: Vec<(u32, String)> =
-            playable("Show", &files).into_iter().map(|(info, title)| (info.index.0, title)).collect();
+            playable(&listing, &files).into_iter().map(|(info, title)| (info.index.0, title)).collect();
         assert_eq!(found.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [2, 0, 6, 1]);
         assert_eq!(found[0].1, "Show S01E02 Two");
     }

@@ -4,7 +4,7 @@
 //! takes along; a file is one line, the address of the film's bytes. Nothing of it exists on a disk.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write,
 };
 
@@ -57,7 +57,7 @@ async fn answer(state: &AppState, path: &str, uri: &Uri, headers: &HeaderMap) ->
     let origin = origin(uri, headers)?;
     scanned(state).await;
     let mut entries = of_library(&state.0.library.catalog());
-    entries.extend(of_torrents(state));
+    entries.extend(of_torrents(state).await);
     let tree = tree(entries);
     if let Some(entry) = tree.get(path) {
         let bytes = format!("{}\n", entry.url(&origin)).into();
@@ -89,12 +89,19 @@ async fn answer(state: &AppState, path: &str, uri: &Uri, headers: &HeaderMap) ->
 /// Every file by its path. Where two would have the same one, the later gets a number.
 fn tree(entries: Vec<Entry>) -> BTreeMap<String, Entry> {
     let mut tree = BTreeMap::new();
+    // Where to go on counting: a torrent may have a hundred thousand files of one name.
+    let mut next: HashMap<String, usize> = HashMap::new();
     for entry in entries {
         let folders: String = entry.folders.iter().map(|name| safe(name) + "/").collect();
         let title = safe(&entry.title);
-        let free = (1_usize..).map(|n| match n {
-            1 => format!("{folders}{title}.strm"),
-            n => format!("{folders}{title} ({n}).strm"),
+        let n = next.entry(format!("{folders}{title}")).or_insert(1);
+        let free = std::iter::repeat_with(|| {
+            let number = *n;
+            *n += 1;
+            match number {
+                1 => format!("{folders}{title}.strm"),
+                number => format!("{folders}{title} ({number}).strm"),
+            }
         });
         // As many numbers as there are entries are enough.
         if let Some(path) = free.take(tree.len() + 1).find(|path| !tree.contains_key(path)) {

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use axum::http::StatusCode;
-use engine::{Add, Config, State, Torrent};
+use engine::{Add, Config, Select, State, Torrent};
 use metainfo::{Builder, Content, NewFile, PieceLength};
 use sha1::{Digest, Sha1};
 use tempfile::TempDir;
@@ -129,6 +129,44 @@ async fn subtitle_files_in_a_torrent_are_listed_with_its_film_and_given() {
     ] {
         assert_eq!(house.get(&format!("{base}/subtitles/{name}")).await.status, status, "{name}");
     }
+    house.torrents.as_ref().unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn a_subtitle_file_is_fetched_from_the_swarm_when_it_is_asked_for_and_little_else_is() {
+    // Noise, in the middle of which the subtitle lies: nothing of the film is wanted.
+    let noise: Vec<u8> =
+        (0..2_000_000_u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+    let srt: Vec<u8> = [SRT, &[b'\n'; 40_000]].concat();
+    let content = [&noise[..1_000_000], &srt, &noise[1_000_000..]].concat();
+    let files = [("Film.mkv", 1_000_000), ("Film.en.srt", srt.len() as u64), ("Film.Trailer.mkv", 1_000_000)];
+    let share = Share::new("Film", &files, &content);
+    let folder = share.dir.path().join("data/Film");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("Film.mkv"), &noise[..1_000_000]).unwrap();
+    fs::write(folder.join("Film.en.srt"), &srt).unwrap();
+    fs::write(folder.join("Film.Trailer.mkv"), &noise[1_000_000..]).unwrap();
+    let (seeder, seeding) = share.serve(false).await;
+    let mut watch = seeding.watch();
+    let checked = watch.wait_for(|snapshot| snapshot.state == State::Seeding);
+    tokio::time::timeout(Duration::from_secs(30), checked).await.unwrap().unwrap();
+    let port = seeder.torrents.as_ref().unwrap().running().unwrap().stats().listen_port.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let house = House::with_torrents(Config::loopback(dir.path().join("data"), dir.path().join("state")));
+    let session = house.torrents.clone().unwrap().session().await.unwrap();
+    let add = Add {
+        peers: vec![([127, 0, 0, 1], port).into()],
+        select: Select::Files(Vec::new()),
+        ..Add::metainfo(share.metainfo.clone())
+    };
+    let (torrent, _) = session.add(add).await.unwrap();
+    let path = format!("/api/v1/video/{}-0/subtitles/file-0.vtt", torrent.info_hash());
+    let vtt = house.get_with(&path, &[("accept-encoding", "gzip")]).await;
+    assert_eq!((vtt.status, vtt.header("content-encoding")), (StatusCode::OK, ""), "{}", vtt.text());
+    assert!(vtt.text().contains("00:00:01.000 --> 00:00:02.000\nHello"), "{}", vtt.text());
+    let have = torrent.snapshot().have;
+    assert!(have <= 4 * u64::from(PIECE), "{have} bytes were fetched for 40,000");
+    seeder.torrents.as_ref().unwrap().stop().await;
     house.torrents.as_ref().unwrap().stop().await;
 }
 
