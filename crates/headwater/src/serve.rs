@@ -88,8 +88,9 @@ impl Running {
         let cache = settings
             .cache_enabled
             .then(|| CacheConfig { dir: settings.cache_path.clone(), limit_bytes: settings.cache_limit });
-        let media = Media::new(MediaConfig { cache, ..MediaConfig::default() })
-            .context("choose another with --cache-path, or --cache false")?;
+        let media =
+            Media::new(MediaConfig { cache, idle_close: settings.idle_after, ..MediaConfig::default() })
+                .context("choose another with --cache-path, or --cache false")?;
         let library = Arc::new(Library::new(settings.paths.clone()));
         let torrents = torrents(settings);
         if let Err(error) = torrents.restore().await {

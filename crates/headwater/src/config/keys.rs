@@ -46,6 +46,13 @@ pub(crate) const KEYS: &[Key] = &[
         help: "The database. Not opened yet: accounts and watch state come with a later version.",
     },
     Key {
+        name: "server.idle_after",
+        form: Form::Text,
+        env: &["HEADWATER_IDLE_AFTER"],
+        example: "\"3m\"",
+        help: "A film that nobody asked anything of for so long is closed.",
+    },
+    Key {
         name: "library.paths",
         form: Form::List(':'),
         env: &["HEADWATER_TARGET_PATH"],

@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) allow_unauthenticated: bool,
     pub(crate) data_dir: PathBuf,
     pub(crate) db: PathBuf,
+    pub(crate) idle_after: Duration,
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) rescan: Duration,
     pub(crate) cache_enabled: bool,
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) log: String,
 }
 
+/// A player that has filled its buffer is silent for a while.
+const IDLE_AFTER: Duration = Duration::from_secs(180);
 /// Rescans more often than this would keep a disk awake for nothing.
 const RESCAN_MIN: Duration = Duration::from_secs(5);
 /// A cache must hold at least a few segments of a large film.
@@ -48,6 +51,11 @@ impl Settings {
             allowed_hosts: read.list("server.allowed_hosts"),
             allow_unauthenticated: read.switch("server.allow_unauthenticated")?.unwrap_or(false),
             db: read.text("server.db").map_or_else(|| data_dir.join("headwater.db"), |t| read.path(&t)),
+            idle_after: read
+                .parsed("server.idle_after", "a time from 1s on, such as 90s or 3m", |t| {
+                    parse_duration(t).filter(|d| *d >= Duration::from_secs(1))
+                })?
+                .unwrap_or(IDLE_AFTER),
             paths: read.list("library.paths").iter().map(|t| read.path(t)).collect(),
             rescan: read
                 .parsed("library.rescan", "a time from 5s on, such as 60s, 10m or 1h", |t| {
@@ -83,6 +91,7 @@ impl Settings {
             "server.allow_unauthenticated" => self.allow_unauthenticated.into(),
             "server.data_dir" => self.data_dir.display().to_string().into(),
             "server.db" => self.db.display().to_string().into(),
+            "server.idle_after" => format!("{}s", self.idle_after.as_secs()).into(),
             "library.paths" => paths(&self.paths).into(),
             "library.rescan" => format!("{}s", self.rescan.as_secs()).into(),
             "cache.enabled" => self.cache_enabled.into(),
@@ -203,6 +212,7 @@ mod tests {
             ("cache.limit", "10 GiBs"),
             ("cache.limit", "1MiB"),
             ("library.rescan", "0s"),
+            ("server.idle_after", "0s"),
             ("server.host", "http://x"),
         ] {
             let error = settings(&[(key, text)]).unwrap_err().to_string();
