@@ -16,7 +16,7 @@ HEADWATER := target/release/headwater
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: setup-demo web build ## Makes a small film, serves it, prints the address (PORT=8080)
+demo: setup-demo web build ## Streams a small film from a swarm on loopback, prints the address (PORT=8080)
 	exec $(HEADWATER) demo $(if $(PORT),--port $(PORT))
 
 run: setup-demo web build ## Serves your films: make run FILMS=/path [PORT=8080]

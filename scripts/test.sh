@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Runs every test: documentation examples, the browser, then everything else, whose closing line comes last.
+# Runs every test: documentation examples, the demo, the browser, then everything else, whose closing line comes last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export HEADWATER_BIN=${HEADWATER_BIN:-$PWD/target/release/headwater}
 export HEADWATER_FIXTURES=${HEADWATER_FIXTURES:-$PWD/target/fixtures}
 
 cargo test --workspace --doc --quiet
+
+# A film from a swarm on loopback, beside the same film from the disk.
+"$HEADWATER_BIN" demo --check --dir target/demo
 
 # Partners of the swarm tests; their native parts are for WebRTC, which nobody here speaks.
 (

@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// The configuration: write one, check it, show what is in effect
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Make a small film, serve it, print what to open
+    /// Make a small film and a swarm that seeds it, stream it from there, print what to open
     Demo(DemoArgs),
 }
 

@@ -4,6 +4,7 @@
 //! 130 interrupted.
 
 mod cli;
+mod client;
 mod commands;
 mod config;
 mod demo;

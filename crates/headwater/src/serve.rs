@@ -82,7 +82,19 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// With the engine that the settings say, which remembers its torrents.
     pub(crate) async fn start(settings: &Settings, address: SocketAddr) -> Result<Self, Failure> {
+        let state_dir = settings.data_dir.join("torrents");
+        let engine = engine_config(settings, settings.torrent.download_dir.clone(), state_dir);
+        Self::with_engine(settings, address, engine::Config { restore: true, ..engine }).await
+    }
+
+    /// With another engine, which starts when the first torrent needs it.
+    pub(crate) async fn with_engine(
+        settings: &Settings,
+        address: SocketAddr,
+        engine: engine::Config,
+    ) -> Result<Self, Failure> {
         // First the socket: a port in use is the commonest reason not to start, and nothing is written by then.
         let server = Server::bind(address).await.context("listen: choose another with --host or --port")?;
         let cache = settings
@@ -92,8 +104,9 @@ impl Running {
             Media::new(MediaConfig { cache, idle_close: settings.idle_after, ..MediaConfig::default() })
                 .context("choose another with --cache-path, or --cache false")?;
         let library = Arc::new(Library::new(settings.paths.clone()));
-        let torrents = torrents(settings);
-        if let Err(error) = torrents.restore().await {
+        let restore = engine.restore;
+        let torrents = Torrents::new(engine, settings.torrent.fetch_private);
+        if restore && let Err(error) = torrents.restore().await {
             // Films of the library need no swarm.
             tracing::error!(%error, "the torrent engine does not start; it is tried again when a torrent is added");
         }
@@ -112,6 +125,11 @@ impl Running {
         Ok(Self { address: local, media, torrents, shutdown, serving, keeping })
     }
 
+    /// Its torrents.
+    pub(crate) fn torrents(&self) -> &Torrents {
+        &self.torrents
+    }
+
     /// Lets what is in flight end, writes what is to be written.
     pub(crate) async fn stop(self) {
         self.shutdown.begin();
@@ -120,13 +138,6 @@ impl Running {
         self.keeping.abort();
         self.media.flush().await;
     }
-}
-
-/// The engine, which starts when the first torrent needs it and remembers its torrents.
-fn torrents(settings: &Settings) -> Torrents {
-    let state_dir = settings.data_dir.join("torrents");
-    let config = engine_config(settings, settings.torrent.download_dir.clone(), state_dir);
-    Torrents::new(engine::Config { restore: true, ..config }, settings.torrent.fetch_private)
 }
 
 /// SIGINT and SIGTERM.

@@ -49,6 +49,11 @@ pub(super) fn times(segment: &[u8]) -> Result<Times> {
     Ok(Times { start: start.context("there is no fragment in it")?, duration })
 }
 
+/// The samples of a media segment, fragment by fragment.
+pub(super) fn payload(segment: &[u8]) -> Vec<&[u8]> {
+    boxes(segment).filter(|(kind, _)| kind == b"mdat").map(|(_, samples)| samples).collect()
+}
+
 fn default_duration(tfhd: &[u8]) -> Option<u32> {
     let flags = be32(tfhd, 0)? & 0x00ff_ffff;
     let mut at = 8;

@@ -3,7 +3,7 @@
 use std::{
     fmt::Write,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -14,11 +14,11 @@ use crate::{failure::Failure, say};
 const SECONDS: u32 = 60;
 const NAME: &str = "Headwater Demo (2026).mkv";
 
-/// Makes the film in `dir`, if it is not there.
-pub(super) fn make(dir: &Path) -> Result<(), Failure> {
+/// The film in `dir`, made if it is not there.
+pub(super) fn make(dir: &Path) -> Result<PathBuf, Failure> {
     let film = dir.join(NAME);
     if film.is_file() {
-        return Ok(());
+        return Ok(film);
     }
     fs::create_dir_all(dir).with_context(|| format!("folder {}", dir.display()))?;
     let subtitles = dir.join(".counting.srt");
@@ -31,7 +31,7 @@ pub(super) fn make(dir: &Path) -> Result<(), Failure> {
         let _ = fs::remove_file(&unfinished);
     })?;
     fs::rename(&unfinished, &film).with_context(|| format!("file {}", film.display()))?;
-    Ok(())
+    Ok(film)
 }
 
 fn run(subtitles: &Path, film: &Path) -> Result<(), Failure> {

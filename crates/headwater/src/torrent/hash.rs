@@ -21,13 +21,13 @@ const READ_BYTES: usize = 256 << 10;
 
 /// A file, and how long it was when it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) path: PathBuf,
-    pub(super) length: u64,
+pub(crate) struct Part {
+    pub(crate) path: PathBuf,
+    pub(crate) length: u64,
 }
 
 /// The hashes one after the other, 20 bytes each; `progress` hears of each run of bytes that was hashed.
-pub(super) fn pieces(
+pub(crate) fn pieces(
     parts: &[Part],
     layout: &PieceLayout,
     progress: &(dyn Fn(u64) + Sync),

@@ -4,7 +4,7 @@
 
 pub(crate) mod create;
 pub(crate) mod download;
-mod hash;
+pub(crate) mod hash;
 pub(crate) mod inspect;
 pub(crate) mod progress;
 pub(crate) mod seed;

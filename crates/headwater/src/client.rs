@@ -1,4 +1,4 @@
-//! Just enough HTTP for the server's own check: one GET, one connection, the whole answer.
+//! Just enough HTTP for a command to ask its own server: one request, one connection, the whole answer.
 
 use std::net::SocketAddr;
 
@@ -9,24 +9,47 @@ use tokio::{
 };
 
 /// An answer, its body complete.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Gets `path`; `range` as in `Range: bytes=`.
-pub(super) async fn get(address: SocketAddr, path: &str, range: Option<&str>) -> Result<Answer> {
-    let mut stream = TcpStream::connect(address).await.with_context(|| address.to_string())?;
+pub(crate) async fn get(address: SocketAddr, path: &str, range: Option<&str>) -> Result<Answer> {
     let range = range.map(|r| format!("Range: bytes={r}\r\n")).unwrap_or_default();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{range}\r\n");
-    stream.write_all(request.as_bytes()).await?;
+    send(address, "GET", path, &range, b"").await
+}
+
+/// Posts JSON to `path`; the answer's JSON, if it is a good one.
+pub(crate) async fn post(
+    address: SocketAddr,
+    path: &str,
+    body: &serde_json::Value,
+) -> Result<serde_json::Value> {
+    let body = body.to_string();
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    let answer = send(address, "POST", path, &fields, body.as_bytes()).await?;
+    ensure!(
+        matches!(answer.status, 200 | 201),
+        "POST {path}: {} {}",
+        answer.status,
+        String::from_utf8_lossy(&answer.body)
+    );
+    serde_json::from_slice(&answer.body).with_context(|| format!("POST {path}"))
+}
+
+async fn send(address: SocketAddr, method: &str, path: &str, fields: &str, body: &[u8]) -> Result<Answer> {
+    let mut stream = TcpStream::connect(address).await.with_context(|| address.to_string())?;
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{fields}\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body).await?;
     let mut raw = Vec::new();
     stream.read_to_end(&mut raw).await?;
-    parse(&raw).with_context(|| format!("GET {path}"))
+    parse(&raw).with_context(|| format!("{method} {path}"))
 }
 
 /// Gets `path`, which must be 200.
-pub(super) async fn fetch(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
+pub(crate) async fn fetch(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
     let answer = get(address, path, None).await?;
     if answer.status != 200 {
         bail!("GET {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
@@ -35,7 +58,7 @@ pub(super) async fn fetch(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
 }
 
 /// As [`fetch`], as text.
-pub(super) async fn fetch_text(address: SocketAddr, path: &str) -> Result<String> {
+pub(crate) async fn fetch_text(address: SocketAddr, path: &str) -> Result<String> {
     String::from_utf8(fetch(address, path).await?).with_context(|| format!("GET {path}"))
 }
 
