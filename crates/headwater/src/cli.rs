@@ -30,6 +30,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the films of some folders
     Serve(Box<ServeArgs>),
+    /// Play a film of a torrent while it arrives, in mpv, VLC or any player
+    Play(Box<PlayArgs>),
     /// Fetch torrents
     Download(Box<DownloadArgs>),
     /// Give what is on disk to whoever asks for it
@@ -75,7 +77,7 @@ pub(crate) struct ServeArgs {
     engine: EngineArgs,
 }
 
-/// What `serve`, `download` and `seed` tell the torrent engine; as `[torrent]` in the configuration.
+/// What `serve`, `play`, `download` and `seed` tell the torrent engine; as `[torrent]` in the configuration.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Torrents")]
 pub(crate) struct EngineArgs {
@@ -156,6 +158,37 @@ impl EngineArgs {
         .flatten()
         .collect()
     }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  headwater play 'magnet:?xt=urn:btih:…'
+  headwater play show.torrent --file '*S01E02*' --player vlc
+  headwater play https://example.org/film.torrent --player none
+  headwater play film.torrent -- --fullscreen
+
+It ends when the player does. Ctrl-C keeps what is here; the same command resumes.")]
+pub(crate) struct PlayArgs {
+    /// A magnet link, a .torrent file, the address of one, an info-hash, or a film on disk
+    #[arg(value_name = "MAGNET|TORRENT|URL|FILE")]
+    pub(crate) what: String,
+    /// mpv, vlc, another player's name or path, or none, which prints the address [default: mpv or vlc, whichever is there]
+    #[arg(long, value_name = "PLAYER")]
+    pub(crate) player: Option<String>,
+    /// Which file: its number (headwater inspect lists them), or what its path or name matches (*, ?) [default: the film, or the first episode]
+    #[arg(long, value_name = "N|GLOB")]
+    pub(crate) file: Option<String>,
+    /// The folder it goes into [default: {data_dir}/play]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// A peer to try, such as 192.0.2.7:6881; repeat for more
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) peer: Vec<String>,
+    /// What the player is told beside the address
+    #[arg(last = true, value_name = "ARGS")]
+    pub(crate) player_args: Vec<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 #[derive(Debug, Args)]
@@ -318,6 +351,7 @@ impl Cli {
             | Command::Config(ConfigCommand::Check(serve) | ConfigCommand::Show { serve, .. }) => {
                 serve.flags()
             }
+            Command::Play(args) => args.engine.flags(),
             Command::Download(args) => args.engine.flags(),
             Command::Seed(args) => args.engine.flags(),
             Command::Inspect(args) => args.engine.flags(),

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod failure;
 mod inspect;
+mod play;
 mod serve;
 mod torrent;
 
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     log_to_stderr(&settings, &layers, &cli.command)?;
     match cli.command {
         Command::Serve(_) => serve::serve(&settings, &layers),
+        Command::Play(args) => play::play(&args, &settings),
         Command::Download(args) => torrent::download::download(&args, &settings),
         Command::Seed(args) => torrent::seed::seed(&args, &settings),
         Command::Create(args) => torrent::create::create(&args),

@@ -302,6 +302,18 @@ impl Torrent {
         self.wait_until(|snapshot| matches!(snapshot.state, State::Seeding | State::Finished)).await
     }
 
+    /// Verified bytes in a row from where a reader was last, up to the end of its file: what plays without waiting. `None`
+    /// before anything was read.
+    #[must_use]
+    pub fn ahead(&self) -> Option<u64> {
+        let layout = self.known().ok()?.info().layout();
+        let (at, have) = self.shared.readers.latest()?;
+        let rest = at.wanted.start..at.file.end;
+        let missing = layout.pieces_of(rest.clone()).find(|piece| !have.has(PieceIndex(*piece)));
+        let end = missing.map_or(rest.end, |piece| layout.offset(PieceIndex(piece)));
+        Some(end.saturating_sub(rest.start))
+    }
+
     /// A reader of one file, at its beginning; any number may be open, each with its own position.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ struct State {
     waiters: Vec<Waiter>,
     changes: BTreeMap<ReaderKey, Change>,
     open: usize,
+    /// Where a reader was last.
+    latest: Option<ReaderAt>,
     next_key: u32,
     next_waiter: u64,
 }
@@ -63,6 +65,7 @@ impl Readers {
             waiters: Vec::new(),
             changes: BTreeMap::new(),
             open: 0,
+            latest: None,
             next_key: 0,
             next_waiter: 0,
         };
@@ -142,6 +145,12 @@ impl Readers {
         self.lock().open
     }
 
+    /// Where a reader was last, and the pieces that are here.
+    pub(crate) fn latest(&self) -> Option<(ReaderAt, Bitfield)> {
+        let state = self.lock();
+        Some((state.latest.clone()?, state.have.clone()))
+    }
+
     /// Resolves when there are changes to take.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
@@ -169,6 +178,7 @@ impl Readers {
             let key = ReaderKey(state.next_key);
             state.next_key = state.next_key.wrapping_add(1);
             state.open += 1;
+            state.latest = Some(at.clone());
             state.changes.insert(key, Change { opened: true, at: Some(at.clone()), closed: false });
             key
         };
@@ -213,6 +223,7 @@ impl Demand {
         }
         (self.at.wanted, self.at.bytes_per_s) = (wanted, bytes_per_s);
         let mut state = self.readers.lock();
+        state.latest = Some(self.at.clone());
         if state.have.is_full() && !state.have.is_empty() {
             return;
         }

@@ -65,9 +65,8 @@ impl Progress {
     pub(crate) fn new(json: bool) -> Self {
         let form = if json {
             Form::Json
-        } else if io::stderr().is_terminal() {
-            let target = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
-            Form::Bars(BARS.get_or_init(|| MultiProgress::with_draw_target(target)).clone())
+        } else if let Some(bars) = bars() {
+            Form::Bars(bars)
         } else {
             Form::Lines
         };
@@ -159,6 +158,49 @@ impl Drop for Progress {
     }
 }
 
+/// The bars of this process, where somebody watches.
+fn bars() -> Option<MultiProgress> {
+    io::stderr().is_terminal().then(|| {
+        let target = || ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
+        BARS.get_or_init(|| MultiProgress::with_draw_target(target())).clone()
+    })
+}
+
+/// A thing that is watched for long: one bar, or a line now and then.
+pub(crate) struct Watched {
+    bar: Option<ProgressBar>,
+    /// What the last line was about, and when it was written.
+    last: Option<(&'static str, Instant)>,
+}
+
+impl Watched {
+    pub(crate) fn new() -> Self {
+        Self { bar: bars().map(|bars| bars.add(bar())), last: None }
+    }
+
+    /// Shows how much of it (0 to 1) is here, and `words`. A line is written when `phase` is another one, or after a while.
+    pub(crate) fn show(&mut self, name: &str, part: f64, phase: &'static str, words: &str) {
+        let Some(bar) = &self.bar else {
+            if self.last.is_none_or(|(last, at)| last != phase || at.elapsed() >= LINE_EVERY) {
+                note(format_args!("{name}: {words}"));
+                self.last = Some((phase, Instant::now()));
+            }
+            return;
+        };
+        position(bar, part);
+        bar.set_prefix(shortened(name, NAME_CHARS_MAX));
+        bar.set_message(words.to_owned());
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
+
 /// A bar for work that is counted in bytes, such as hashing; hidden in a pipe.
 pub(crate) fn byte_bar(length: u64, what: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
@@ -204,18 +246,26 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 fn draw(bar: &ProgressBar, snapshot: &Snapshot) {
-    // In thousandths: what is checked or fetched is not always counted in bytes.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1000")]
-    let thousandths = (snapshot.progress.clamp(0.0, 1.0) * 1000.0) as u64;
-    bar.set_length(1000);
-    bar.set_position(thousandths);
+    position(bar, snapshot.progress);
     bar.set_prefix(name(snapshot, NAME_CHARS_MAX));
     bar.set_message(status(snapshot));
 }
 
+/// In thousandths: what is checked or fetched is not always counted in bytes.
+fn position(bar: &ProgressBar, part: f64) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1000")]
+    let thousandths = (part.clamp(0.0, 1.0) * 1000.0) as u64;
+    bar.set_length(1000);
+    bar.set_position(thousandths);
+}
+
 fn name(snapshot: &Snapshot, chars_max: usize) -> String {
     let hash = snapshot.info_hash.to_string();
-    let name = printable(snapshot.name.as_deref().unwrap_or(&hash));
+    shortened(snapshot.name.as_deref().unwrap_or(&hash), chars_max)
+}
+
+fn shortened(name: &str, chars_max: usize) -> String {
+    let name = printable(name);
     if name.chars().count() <= chars_max {
         return name;
     }
