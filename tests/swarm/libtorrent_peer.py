@@ -45,11 +45,12 @@ def settings(args):
         "allowed_enc_level": 2 if args.encryption == "forced" else 3,
         "prefer_rc4": args.encryption == "forced",
         "allow_multiple_connections_per_ip": True,
-        # Tests are short: nobody waits for a round of the choker or for a peer to be tried again.
+        # Tests are short: nobody waits for a round of the choker, for a peer to be tried again, or to be looked for again.
         "min_reconnect_time": 1,
         "unchoke_interval": 1,
         "connection_speed": 100,
         "stop_tracker_timeout": 1,
+        "dht_announce_interval": 1,
         "ssrf_mitigation": False,
     }
     if args.dht:
