@@ -187,10 +187,14 @@ impl Egress {
     /// Dropping it closes the connection.
     pub(crate) async fn fetch(&self, ask: &Ask<'_>) -> Result<Answer, HttpError> {
         let mut sent = false;
-        match timeout(ask.wait, self.follow(ask, &mut sent)).await {
-            Ok(answer) => answer,
-            Err(_) if sent => Err(HttpError::NoAnswer(format!("no answer within {} s", ask.wait.as_secs()))),
-            Err(_) => Err(HttpError::Unreachable(io::Error::new(
+        match self.unless_changed(timeout(ask.wait, self.follow(ask, &mut sent))).await {
+            Ok(Ok(answer)) => answer,
+            Err(error) if sent => Err(HttpError::NoAnswer(error.to_string())),
+            Err(error) => Err(HttpError::Unreachable(error)),
+            Ok(Err(_)) if sent => {
+                Err(HttpError::NoAnswer(format!("no answer within {} s", ask.wait.as_secs())))
+            }
+            Ok(Err(_)) => Err(HttpError::Unreachable(io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!("no connection within {} s", ask.wait.as_secs()),
             ))),

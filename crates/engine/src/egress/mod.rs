@@ -48,7 +48,8 @@ const PROXY_WAIT: Duration = Duration::from_secs(20);
 pub(crate) struct Standing {
     /// Rises when the setting changes and when the interface goes and comes: sockets made before are to be made again.
     pub(crate) generation: u64,
-    /// Rises when the setting changes and when the interface comes back as another: streams made before lead nowhere.
+    /// Rises when the setting changes and when the interface comes back as another: streams made before lead nowhere, or where
+    /// they no longer may.
     pub(crate) epoch: u64,
     /// Why no packet leaves, when none does.
     pub(crate) blocked: Option<String>,
@@ -136,7 +137,17 @@ impl Egress {
 
     /// A stream to a peer or a tracker.
     pub(crate) async fn connect_tcp(&self, addr: SocketAddr) -> io::Result<TcpStream> {
-        self.connect(&self.way(), &Destination::Address(addr)).await
+        self.unless_changed(async { self.connect(&self.way(), &Destination::Address(addr)).await }).await?
+    }
+
+    /// Does `work`, which sends something, or drops it once the setting has changed: its sockets lead the way before.
+    pub(crate) async fn unless_changed<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
+        let mut standing = self.watch();
+        let epoch = standing.borrow_and_update().epoch;
+        tokio::select! {
+            done = work => Ok(done),
+            _ = standing.wait_for(|now| now.epoch != epoch) => Err(blocked("the way out has changed".into())),
+        }
     }
 
     /// A stream to a host by name: the proxy's resolver, the interface's or the system's, in this order of what is set.

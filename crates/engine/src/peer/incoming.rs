@@ -36,9 +36,11 @@ pub(crate) async fn serve(
     utp: bool,
     permit: OwnedSemaphorePermit,
 ) {
-    let shaken = match timeout(HANDSHAKE_TIMEOUT, shake(&core, stream, utp)).await {
-        Ok(shaken) => shaken,
-        Err(_) => Err(Ended::TimedOut(HANDSHAKE_TIMEOUT)),
+    let shake = timeout(HANDSHAKE_TIMEOUT, shake(&core, stream, utp));
+    let shaken = match core.egress.unless_changed(shake).await {
+        Ok(Ok(shaken)) => shaken,
+        Ok(Err(_)) => Err(Ended::TimedOut(HANDSHAKE_TIMEOUT)),
+        Err(changed) => Err(changed.into()),
     };
     let (mut io, context, hello) = match shaken {
         Ok(shaken) => shaken,

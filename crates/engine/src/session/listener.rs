@@ -37,7 +37,8 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// When the way out is open again, or another: trackers hear of it before their back-off ends, and connections of the old one end.
+/// When the way out is open again, or another: trackers hear of it before their back-off ends, and connections of the old one end. They
+/// end also when nothing leaves by the new one: what leaves by the old one is against the setting.
 async fn come_back(core: Arc<Core>) {
     let (mut standing, mut stopping) = (core.egress.watch(), core.stopping.subscribe());
     let mut epoch = standing.borrow_and_update().epoch;
@@ -47,11 +48,11 @@ async fn come_back(core: Arc<Core>) {
             _ = stopping.wait_for(|stopping| *stopping) => return,
         }
         let now = standing.borrow_and_update().clone();
-        if now.blocked.is_some() {
-            continue;
-        }
         let broken = now.epoch != epoch;
         epoch = now.epoch;
+        if now.blocked.is_some() && !broken {
+            continue;
+        }
         for torrent in core.torrents.all() {
             // One that is gone meanwhile has nobody to tell.
             let _ = torrent.ask(|done| Command::WayChanged { broken, done }).await;

@@ -112,6 +112,12 @@ impl Session {
         self.core.stats()
     }
 
+    /// The way out, to change it while the session runs.
+    #[cfg(test)]
+    pub(crate) fn egress(&self) -> &crate::egress::Egress {
+        &self.core.egress
+    }
+
     /// Sets the rates over all torrents, at once.
     pub fn set_limits(&self, limits: Limits) {
         self.core.down.set(limits.download);

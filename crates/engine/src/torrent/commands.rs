@@ -67,7 +67,9 @@ impl Task {
                 done
             }
             Command::WayChanged { broken, done } => {
-                if broken && !self.is_at_rest() {
+                // Before it is known what is on disk there are none, and nobody is to be dialled.
+                let connects = matches!(self.phase, Phase::Metadata | Phase::Ready);
+                if broken && connects && !self.is_at_rest() {
                     // Connections end here; whoever was connected is dialled again.
                     self.swarm.handle(now, Input::Pause);
                     self.swarm.handle(now, Input::Resume);

@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Resume(Answer<()>),
     Recheck(Answer<()>),
     Reannounce(Answer<()>),
-    /// The way out is open again or another; `broken` if connections made before lead nowhere.
+    /// The way out is open again or another; `broken` if connections made before lead nowhere, or where they no longer may.
     WayChanged {
         broken: bool,
         done: Answer<()>,

@@ -290,7 +290,8 @@ impl Carrier {
         };
         let connection = known.and_then(|addr| self.connection(addr));
         let mut exchange = Exchange::new(query, family, connection, SENDS, random());
-        let talked = timeout_at(deadline, self.talk(&to, &mut exchange, claim)).await;
+        let talk = self.egress.unless_changed(self.talk(&to, &mut exchange, claim));
+        let talked = timeout_at(deadline, talk).await.map(io::Result::flatten);
         if let (Some(addr), Some(connection)) = (known, exchange.connection()) {
             self.remember(addr, connection);
         }

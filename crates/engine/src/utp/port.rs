@@ -25,6 +25,10 @@ const RECEIVE_BYTES: usize = 4 << 20;
 /// After a socket that cannot receive, before it is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// After a port that the socket before still held, before it is tried again; and how often.
+const REBIND_AFTER: Duration = Duration::from_millis(10);
+const REBINDS_MAX: usize = 50;
+
 /// A port, whatever socket it has at the moment.
 pub(super) struct Port {
     shared: Arc<Shared>,
@@ -32,7 +36,8 @@ pub(super) struct Port {
 
 struct Shared {
     addr: SocketAddr,
-    socket: RwLock<Arc<UdpSocket>>,
+    /// None while the setting names a way that is closed: the socket before leads another way.
+    socket: RwLock<Option<Arc<UdpSocket>>>,
     /// There is another socket.
     replaced: Notify,
     /// Who waits to send: a socket remembers one alone.
@@ -48,7 +53,7 @@ impl Port {
         let socket = bind(egress, addr)?;
         let shared = Arc::new(Shared {
             addr: socket.local_addr()?,
-            socket: RwLock::new(Arc::new(socket)),
+            socket: RwLock::new(Some(Arc::new(socket))),
             replaced: Notify::new(),
             senders: Mutex::default(),
             full: Notify::new(),
@@ -68,18 +73,28 @@ fn bind(egress: &Egress, addr: SocketAddr) -> io::Result<UdpSocket> {
 
 /// Makes the socket again when those made before are of no use any more.
 async fn keep(egress: Egress, mut standing: watch::Receiver<Standing>, shared: Arc<Shared>) {
-    let mut generation = standing.borrow_and_update().generation;
+    let Standing { mut generation, mut epoch, .. } = *standing.borrow_and_update();
     while standing.changed().await.is_ok() {
         let now = standing.borrow_and_update().clone();
+        if now.epoch != epoch {
+            epoch = now.epoch;
+            shared.replace(None);
+        }
         if now.generation == generation || now.blocked.is_some() {
             continue;
         }
         generation = now.generation;
-        match bind(&egress, shared.addr) {
-            Ok(socket) => {
-                *shared.socket.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(socket);
-                shared.replaced.notify_waiters();
+        let mut bound = bind(&egress, shared.addr);
+        for _ in 0..REBINDS_MAX {
+            // Who received by the one before has to let go of it: it holds the port.
+            if !bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+                break;
             }
+            tokio::time::sleep(REBIND_AFTER).await;
+            bound = bind(&egress, shared.addr);
+        }
+        match bound {
+            Ok(socket) => shared.replace(Some(socket)),
             // It fails closed: what there was is bound to what is gone.
             Err(error) => tracing::info!(addr = %shared.addr, %error, "no uTP"),
         }
@@ -90,9 +105,10 @@ async fn keep(egress: Egress, mut standing: watch::Receiver<Standing>, shared: A
 async fn wake(shared: Arc<Shared>) {
     loop {
         shared.full.notified().await;
-        let socket = shared.socket();
-        // A socket that fails says so to who sends.
-        let _ = socket.writable().await;
+        if let Some(socket) = shared.socket() {
+            // A socket that fails says so to who sends.
+            let _ = socket.writable().await;
+        }
         for waker in std::mem::take(&mut *shared.senders()) {
             waker.wake();
         }
@@ -100,8 +116,17 @@ async fn wake(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    fn socket(&self) -> Arc<UdpSocket> {
+    fn socket(&self) -> Option<Arc<UdpSocket>> {
         self.socket.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, socket: Option<UdpSocket>) {
+        *self.socket.write().unwrap_or_else(PoisonError::into_inner) = socket.map(Arc::new);
+        self.replaced.notify_waiters();
+        // Who waits for the old one to take more would wait for ever.
+        for waker in std::mem::take(&mut *self.senders()) {
+            waker.wake();
+        }
     }
 
     fn senders(&self) -> std::sync::MutexGuard<'_, Vec<Waker>> {
@@ -113,7 +138,7 @@ impl Shared {
         cx: &mut Context<'_>,
         send: impl Fn(&UdpSocket) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let socket = self.socket();
+        let Some(socket) = self.socket() else { return Poll::Ready(Err(io::ErrorKind::NetworkDown.into())) };
         match socket.try_io(Interest::WRITABLE, || send(&socket)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let mut senders = self.senders();
@@ -145,7 +170,10 @@ impl librqbit_utp::Transport for Port {
     async fn recv_from<'a>(&'a self, buf: &'a mut [u8]) -> io::Result<(usize, SocketAddr)> {
         loop {
             let replaced = self.shared.replaced.notified();
-            let socket = self.shared.socket();
+            let Some(socket) = self.shared.socket() else {
+                replaced.await;
+                continue;
+            };
             tokio::select! {
                 received = socket.recv_from(buf) => match received {
                     Ok(received) => return Ok(received),
@@ -160,7 +188,10 @@ impl librqbit_utp::Transport for Port {
     }
 
     async fn send_to<'a>(&'a self, buf: &'a [u8], target: SocketAddr) -> io::Result<usize> {
-        self.shared.socket().send_to(buf, target).await
+        match self.shared.socket() {
+            Some(socket) => socket.send_to(buf, target).await,
+            None => Err(io::ErrorKind::NetworkDown.into()),
+        }
     }
 
     fn poll_send_to(&self, cx: &mut Context<'_>, buf: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {

@@ -115,8 +115,9 @@ impl Keeper {
         let mut generation = standing.borrow_and_update().generation;
         let mut retry = RETRY_FIRST;
         'keep: loop {
+            let egress = self.egress.clone();
             let renewed = tokio::select! {
-                renewed = self.renew() => renewed,
+                renewed = egress.unless_changed(self.renew()) => renewed.flatten(),
                 () = ended(&mut stopped) => break,
             };
             let next = match renewed {

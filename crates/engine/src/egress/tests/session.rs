@@ -7,7 +7,7 @@ use metainfo::{Builder, Content, PieceLength};
 use sha1::{Digest as _, Sha1};
 
 use super::world::{HTTP_PORT, NAME, PUBLIC, UDP_PORT, World};
-use crate::{Add, Config, Limits, Session, Torrent, TrackerState};
+use crate::{Add, Config, Limits, Session, Torrent, TrackerState, egress::sockets::Way};
 
 const LENGTH: usize = 6 << 20;
 const PIECE_LENGTH: u32 = 64 << 10;
@@ -66,10 +66,8 @@ async fn here(torrent: &Torrent, bytes: u64) {
     );
 }
 
-#[test]
-fn a_session_downloads_through_its_tunnel_or_not_at_all() {
-    let Some(world) = World::new("session") else { return };
-    let folder = tempfile::tempdir().unwrap();
+/// A torrent with a seeder at either end, and where they are.
+fn seeded(world: &World, folder: &Path) -> (Bytes, Vec<SocketAddr>) {
     let trackers = [
         format!("http://{NAME}:{HTTP_PORT}/announce"),
         format!("http://10.9.0.1:{HTTP_PORT}/announce"),
@@ -77,19 +75,80 @@ fn a_session_downloads_through_its_tunnel_or_not_at_all() {
         format!("udp://{PUBLIC}:{UDP_PORT}/announce"),
     ];
     let torrent = torrent(&trackers);
-    let by_tunnel = seed(&world, "tunnel", folder.path(), torrent.clone());
-    let by_other = seed(&world, "other", folder.path(), torrent.clone());
+    let by_tunnel = seed(world, "tunnel", folder, torrent.clone());
+    let by_other = seed(world, "other", folder, torrent.clone());
     let peers = vec![
         SocketAddr::from(([10, 9, 0, 1], by_tunnel)),
         SocketAddr::from(([10, 8, 0, 1], by_other)),
         SocketAddr::from((PUBLIC, by_other)),
     ];
     let _ = world.leaked();
+    (torrent, peers)
+}
+
+#[test]
+fn a_session_downloads_through_its_tunnel_or_not_at_all() {
+    let Some(world) = World::new("session") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (torrent, peers) = seeded(&world, folder.path());
     world.run(|| async {
         for another in [false, true] {
             downloads(&world, &folder.path().join(format!("us-{another}")), &torrent, &peers, another).await;
         }
     });
+}
+
+#[test]
+fn a_session_whose_interface_is_changed_leaves_the_one_before_at_once() {
+    let Some(world) = World::new("moved") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (torrent, peers) = seeded(&world, folder.path());
+    world.run(|| moves(&world, folder.path(), &torrent, &peers));
+}
+
+/// A download whose interface is changed on the way: to one that is not there, to the other one, and back.
+async fn moves(world: &World, folder: &Path, torrent: &Bytes, peers: &[SocketAddr]) {
+    let folder = &folder.join("us");
+    // What connections of the interface before have left to say, their end, is said by then.
+    const SETTLED: Duration = Duration::from_secs(1);
+    let config = Config {
+        bind_interface: Some("tun0".into()),
+        limits: Limits { download: Some(RATE), upload: None },
+        ..config(folder)
+    };
+    let session = Session::start(config).await.unwrap();
+    let bind = |interface: &str| {
+        session.egress().set(Way { interface: Some(interface.into()), ..Way::default() });
+        tokio::time::sleep(SETTLED)
+    };
+    let add = Add { peers: peers.to_vec(), ..Add::metainfo(torrent.clone()) };
+    let (download, _) = session.add(add).await.unwrap();
+    here(&download, LENGTH as u64 / 8).await;
+    assert_eq!(world.leaked(), 0, "on the way");
+
+    bind("tun1").await;
+    let (had, _) = (download.snapshot().have, world.tunnelled());
+    let _ = download.reannounce().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(session.stats().blocked.expect("nothing leaves").contains("tun1"));
+    assert_eq!(download.snapshot().have, had, "nothing comes");
+    assert_eq!((world.leaked(), world.tunnelled()), (0, 0), "bound to what is not there");
+
+    // The count of the tunnel counts, and so does that of the other interface.
+    bind("eth0").await;
+    let _ = world.tunnelled();
+    here(&download, LENGTH as u64 / 2).await;
+    assert_eq!(world.tunnelled(), 0, "bound to the other interface");
+    assert!(world.leaked() > 0);
+
+    bind("tun0").await;
+    let _ = world.leaked();
+    assert!(download.snapshot().have < LENGTH as u64);
+    here(&download, LENGTH as u64).await;
+    assert!(world.tunnelled() > 0);
+    session.stop().await;
+    assert!(std::fs::read(folder.join("data/film.bin")).unwrap() == content());
+    assert_eq!(world.leaked(), 0, "bound to the tunnel again");
 }
 
 /// A download from which the tunnel is taken on the way, and given back, as `another` or the same.
