@@ -43,30 +43,44 @@ pub struct ReleaseName {
 }
 
 impl ReleaseName {
-    /// Reads a file's name without its extension, or a folder's name.
+    /// Reads a file's name without its extension.
     #[must_use]
     pub fn parse(name: &str) -> Self {
+        if let Some((start, end, episode)) = find_episode(name) {
+            let read = Self::around(name.get(..start), name.get(end..), Seasons::Unread);
+            return Self { episode: Some(episode), ..read };
+        }
+        if let Some((start, end, number)) = fansub(name) {
+            let read = Self::around(name.get(..start), name.get(end..), Seasons::Read);
+            let season = read.season.unwrap_or(1);
+            return Self { episode: Some(EpisodeNumber { season, episode: number, last: None }), ..read };
+        }
+        Self::around(Some(name), None, Seasons::Unread)
+    }
+
+    /// Reads the name of a folder, which may hold a season. A film's may look the same (`Open Season 2`), so that a
+    /// file's name counts before its folder's.
+    #[must_use]
+    pub fn parse_folder(name: &str) -> Self {
         match find_episode(name) {
-            Some((start, end, episode)) => {
-                Self { episode: Some(episode), ..Self::around(name.get(..start), name.get(end..)) }
-            }
-            None => match fansub(name) {
-                Some((start, end, number)) => {
-                    let read = Self::around(name.get(..start), name.get(end..));
-                    let season = read.season.unwrap_or(1);
-                    Self { episode: Some(EpisodeNumber { season, episode: number, last: None }), ..read }
-                }
-                None => Self::around(Some(name), None),
-            },
+            Some(_) => Self::parse(name),
+            None => Self::around(Some(name), None, Seasons::Read),
         }
     }
 
     /// Reads what stands before an episode's number and after it.
-    fn around(before: Option<&str>, after: Option<&str>) -> Self {
-        let (title, year, season) = clean(before.unwrap_or_default());
-        let (episode_title, _, _) = clean(after.unwrap_or_default());
+    fn around(before: Option<&str>, after: Option<&str>, seasons: Seasons) -> Self {
+        let (title, year, season) = clean(before.unwrap_or_default(), seasons);
+        let (episode_title, _, _) = clean(after.unwrap_or_default(), Seasons::Unread);
         Self { title, year, episode: None, episode_title, season }
     }
+}
+
+/// Whether `S01` and `Season 1` end a title.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seasons {
+    Read,
+    Unread,
 }
 
 /// A number that tells a file's place among its neighbours, and what stands around it.
@@ -79,10 +93,10 @@ pub(crate) struct Place {
 /// Reads `02 - Two`, `2. Two`, `E02`, `Episode 2`, `Show - 02`: which of its folder's files this is.
 pub(crate) fn numbered(name: &str) -> Option<Place> {
     if let Some((end, number)) = leading(name) {
-        return Some(Place { number, around: ReleaseName::around(None, name.get(end..)) });
+        return Some(Place { number, around: ReleaseName::around(None, name.get(end..), Seasons::Unread) });
     }
     let (start, end, number) = dashed(name)?;
-    Some(Place { number, around: ReleaseName::around(name.get(..start), name.get(end..)) })
+    Some(Place { number, around: ReleaseName::around(name.get(..start), name.get(end..), Seasons::Read) })
 }
 
 /// A number at the very beginning, perhaps after a word for episode: where it ends.
@@ -222,7 +236,7 @@ fn bare(word: &str) -> &str {
 }
 
 /// The title in a name, the year after it, and the season.
-fn clean(name: &str) -> (String, Option<u16>, Option<u16>) {
+fn clean(name: &str, seasons: Seasons) -> (String, Option<u16>, Option<u16>) {
     let spaced = name.contains(' ');
     let flat: String = without_brackets(name)
         .chars()
@@ -238,7 +252,9 @@ fn clean(name: &str) -> (String, Option<u16>, Option<u16>) {
     let mut end = words.len();
     for (i, word) in words.iter().enumerate() {
         let bare = bare(word);
-        if let Some(stated) = season_word(bare, words.get(i + 1).copied()) {
+        if seasons == Seasons::Read
+            && let Some(stated) = season_word(bare, words.get(i + 1).copied())
+        {
             (season, end) = (stated, end.min(i));
             break;
         }
@@ -377,9 +393,10 @@ mod tests {
             ("Season of the Witch", "Season of the Witch", None),
             ("S1m0ne", "S1m0ne", None),
         ] {
-            let read = ReleaseName::parse(name);
+            let read = ReleaseName::parse_folder(name);
             assert_eq!((read.title.as_str(), read.season), (title, season), "{name}");
         }
+        assert_eq!(ReleaseName::parse("Open Season 2 (2008)").title, "Open Season 2");
     }
 
     #[test]
@@ -421,7 +438,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_name_makes_it_panic(name in "\\PC{0,60}") {
-            let _ = (ReleaseName::parse(&name), numbered(&name), season_of_folder(&name));
+            let _ = (ReleaseName::parse(&name), ReleaseName::parse_folder(&name), numbered(&name), season_of_folder(&name));
         }
 
         #[test]

@@ -45,7 +45,7 @@ impl Named {
         let home = folders
             .iter()
             .filter(|name| season_of_folder(name).is_none() && !is_disc_folder(name))
-            .map(|name| ReleaseName::parse(name))
+            .map(|name| ReleaseName::parse_folder(name))
             .find(|read| !read.title.is_empty());
         let (mut title, mut year) = (own.title, own.year);
         if let Some(home) = home
@@ -74,7 +74,7 @@ impl Named {
 /// The season that the nearest folder states, discs aside.
 fn season(folders: &[String]) -> Option<u16> {
     let nearest = folders.iter().find(|name| !is_disc_folder(name))?;
-    season_of_folder(nearest).or_else(|| ReleaseName::parse(nearest).season)
+    season_of_folder(nearest).or_else(|| ReleaseName::parse_folder(nearest).season)
 }
 
 /// A file's name without its extension.
@@ -103,6 +103,7 @@ mod tests {
             ("Show/Season 1/Show - 12.mkv", "Show S01E12", None),
             ("Show/Season 1/1080p.mkv", "Show", None),
             ("02 - Two.mkv", "02 - Two", None),
+            ("Open Season 2 (2008)/Open.Season.2.2008.mkv", "Open Season 2", Some(2008)),
         ] {
             let named = Named::of(Path::new(path), None);
             assert_eq!((named.full_title().as_str(), named.year), (title, year), "{path}");
