@@ -26,7 +26,8 @@ export async function startServer() {
   const port = await freePort();
   const binary = resolve(process.env.HEADWATER_BIN ?? join(root, "target/release/headwater"));
   const child = spawn(binary, ["serve", "--host", "127.0.0.1", "--port", String(port), "--target-path", films,
-    "--cache-path", join(scratch, "cache"), "--data-dir", join(scratch, "data")], { stdio: ["ignore", "inherit", "inherit"] });
+    "--cache-path", join(scratch, "cache"), "--data-dir", join(scratch, "data"),
+    "--no-dht", "--no-lsd", "--no-upnp"], { stdio: ["ignore", "inherit", "inherit"] });
   const ended = new Promise((done) => child.once("exit", done));
   const url = `http://127.0.0.1:${port}`;
   const stop = async () => { child.kill("SIGTERM"); await ended; rmSync(scratch, { recursive: true, force: true }); };

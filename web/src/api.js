@@ -38,5 +38,11 @@ export async function problemAt(url, signal) {
 export const shows = (search, signal) =>
   getJson("/api/v1/shows" + (search ? `?search=${encodeURIComponent(search)}` : ""), signal);
 export const show = (id, signal) => getJson(`/api/v1/shows/${encodeURIComponent(id)}`, signal);
+/** Every torrent; none where the server has no part in that. */
+export const torrents = (signal) => getJson("/api/v1/torrents", signal).catch((error) => {
+  if (error.status === 404) return [];
+  throw error;
+});
+export const torrent = (hash, signal) => getJson(`/api/v1/torrents/${encodeURIComponent(hash)}`, signal);
 export const videoBase = (id) => `/api/v1/video/${encodeURIComponent(id)}`;
 export const video = (id, codecs, signal) => getJson(`${videoBase(id)}?codecs=${encodeURIComponent(codecs)}`, signal);

@@ -1,6 +1,6 @@
 // Which view is shown: the address after # decides, so that back, reload and links work.
 import { el } from "./dom.js";
-import { episodes, films } from "./list.js";
+import { episodes, films, torrent } from "./list.js";
 
 const content = document.getElementById("content");
 const search = document.getElementById("search");
@@ -24,6 +24,7 @@ async function route() {
       return;
     }
     if (view === "show") await episodes(content, argument, abort.signal);
+    else if (view === "torrent") await torrent(content, argument, abort.signal);
     else await films(content, view === "search" ? argument : "", abort.signal);
   } catch (error) {
     if (error.name === "AbortError" || mine !== generation) return;
