@@ -33,6 +33,24 @@ fn a_power_cut_in_mid_download_costs_the_last_seconds_only() {
 }
 
 #[test]
+fn blocks_of_a_piece_that_was_not_whole_at_a_power_cut_are_not_fetched_again() {
+    let share = Share::new(&Recipe { piece_length: 16 << 20, ..Recipe::mib(32) }).unwrap();
+    let slow = Libtorrent::seed(&share, &["--upload-limit", "1500000"]).unwrap();
+    let mut ours = Ours::download(&share, &["--peer", &slow.address.to_string()]).unwrap();
+    let line = ours.progress("ten MiB", |line| line["downloaded"].as_u64() > Some(10 << 20)).unwrap();
+    assert_eq!(line["have"].as_u64(), Some(0), "a piece is whole already: {line}");
+    ours.process().signal("-KILL").unwrap();
+    ours.process().wait(PATIENCE).unwrap();
+    drop(slow);
+    let mut seeder = Libtorrent::seed(&share, &[]).unwrap();
+    Ours::download(&share, &["--peer", &seeder.address.to_string()]).unwrap().finished().unwrap();
+    share.check().unwrap();
+    // What came within the three seconds before is lost at most, and it takes another to notice the cut.
+    let again = seeder.stats().unwrap()["uploaded"].as_u64().unwrap();
+    assert!(again < share.bytes - (4 << 20), "after the cut {again} of {} bytes were fetched", share.bytes);
+}
+
+#[test]
 fn ctrl_c_keeps_what_is_here_and_the_same_command_goes_on() {
     let share = Share::new(&Recipe::mib(32)).unwrap();
     let mut seeder = Libtorrent::seed(&share, &["--upload-limit", "8000000"]).unwrap();

@@ -55,6 +55,92 @@ fn after_an_end_without_warning_only_the_last_seconds_are_fetched_again() {
     seeding.block_on(seeder.session.stop());
 }
 
+/// Pieces so large that none is whole when a download of them is ended.
+const LARGE: u32 = 16 << 20;
+
+#[test]
+fn after_an_end_without_warning_blocks_of_pieces_that_were_not_whole_are_kept() {
+    let made = make(&[("a.bin", 20_000_000)], LARGE, false);
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let seeding = runtime();
+    let seeder = seeding.block_on(seeding_host(&made));
+    let addr = seeder.addr();
+    let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = || Config::loopback(data.path(), state.path());
+    let add = || Add { peers: vec![addr], ..Add::metainfo(made.torrent.clone()) };
+    let first = runtime();
+    let fetched = first.block_on(async {
+        let session = Session::start(config()).await.unwrap();
+        let limits = Limits { download: Some(1_500_000), upload: None };
+        let (torrent, _) = session.add(Add { limits, sequential: true, ..add() }).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        assert_eq!(torrent.snapshot().have, 0, "no piece is whole");
+        torrent.snapshot().downloaded
+    });
+    assert!((6_000_000..16_000_000).contains(&fetched), "{fetched}");
+    first.shutdown_background();
+    runtime().block_on(async {
+        let session = Session::start(config()).await.unwrap();
+        let (torrent, _) = session.add(add()).await.unwrap();
+        finished(&torrent).await;
+        made.assert_same(data.path());
+        let snapshot = torrent.snapshot();
+        // What came within the last three seconds was not remembered.
+        assert!(
+            snapshot.downloaded <= 20_000_000 - fetched / 3,
+            "{fetched} were there, {} fetched",
+            snapshot.downloaded
+        );
+        assert_eq!(snapshot.corrupt, 0);
+        session.stop().await;
+    });
+    seeding.block_on(seeder.session.stop());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blocks_of_a_former_run_that_have_rotted_cost_their_piece_and_no_peer() {
+    let made = make(&[("a.bin", 20_000_000)], LARGE, false);
+    let seeder = seeding_host(&made).await;
+    let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = || Config::loopback(data.path(), state.path());
+    let add = || Add { peers: vec![seeder.addr()], ..Add::metainfo(made.torrent.clone()) };
+    let session = Session::start(config()).await.unwrap();
+    let limits = Limits { download: Some(3_000_000), upload: None };
+    let (torrent, _) = session.add(Add { limits, sequential: true, ..add() }).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let fetched = torrent.snapshot().downloaded;
+    session.stop().await;
+    assert!(fetched > 1_000_000, "{fetched}");
+
+    // The disk turned a byte, and neither length nor time shows it.
+    let path = data.path().join("made/a.bin.part");
+    let changed = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(changed).unwrap();
+
+    // The only peer goes on serving: it is not held to be who sent it.
+    let session = Session::start(config()).await.unwrap();
+    let (torrent, _) = session.add(add()).await.unwrap();
+    torrent.set_limits(Limits::default()).await.unwrap();
+    finished(&torrent).await;
+    made.assert_same(data.path());
+    let corrupt = torrent.snapshot().corrupt;
+    assert!(corrupt >= u64::from(LARGE), "nothing was taken over: {corrupt} bytes were corrupt");
+    session.stop().await;
+    seeder.session.stop().await;
+}
+
+async fn seeding_host(made: &support::Made) -> support::Host {
+    let seeder = host().await;
+    made.write(seeder.data.path());
+    let (seed, _) = seeder.session.add(Add::metainfo(made.torrent.clone())).await.unwrap();
+    finished(&seed).await;
+    seeder
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_torrent_whose_disk_fails_says_why_and_the_others_go_on() {
     let made = make(&[("a.bin", 1_000_000)], 32_768, false);

@@ -72,6 +72,22 @@ impl Picker {
         Received::Accepted { piece_complete }
     }
 
+    /// Blocks of a piece that a former run received and that storage has. Some block of it has to be missing: without one nobody would
+    /// complete it. Of a piece that is begun or verified nothing changes.
+    pub fn restored(&mut self, piece: PieceIndex, blocks: &[u32]) {
+        let known = self.have.has(piece) || self.partials.contains_key(&piece);
+        if known || piece.0 >= self.layout.pieces() || blocks.is_empty() {
+            return;
+        }
+        self.begin(piece);
+        if let Some(partial) = self.partials.get_mut(&piece) {
+            for block in blocks {
+                partial.put(*block, Slot::Received { from: PeerKey::NOBODY });
+            }
+        }
+        self.settle(piece);
+    }
+
     /// Marks requests past their expected time, which others may now be asked for too, within the waste budget; appends
     /// them to `out`, each once. Offer `pick` to the other peers after it. Requests long past it are taken away from their peer and
     /// cancelled.

@@ -141,11 +141,18 @@ impl Partial {
         (self.front..self.back).filter(|block| self.is_absent(*block))
     }
 
-    /// Who sent which of the received blocks.
+    /// Whether some of its blocks are a former run's.
+    pub(crate) fn is_restored(&self) -> bool {
+        self.slots.contains(&Slot::Received { from: PeerKey::NOBODY })
+    }
+
+    /// Who sent which of the received blocks, as far as that is known.
     pub(crate) fn contributions(&self) -> Vec<Contribution> {
         let mut by_peer: BTreeMap<PeerKey, Vec<u32>> = BTreeMap::new();
         for (block, slot) in self.slots() {
-            if let Slot::Received { from } = slot {
+            if let Slot::Received { from } = slot
+                && from != PeerKey::NOBODY
+            {
                 by_peer.entry(from).or_default().push(block);
             }
         }

@@ -532,13 +532,16 @@ impl Picker {
     }
 
     /// A complete piece has a wrong hash: it is wanted again. Returns who sent which blocks: one alone is guilty; several are each
-    /// given whole pieces to themselves until they proved honest.
+    /// given whole pieces to themselves until they proved honest. Nobody is when a part is a former run's.
     pub fn corrupt(&mut self, piece: PieceIndex) -> Vec<Contribution> {
         if self.have.has(piece) {
             return Vec::new();
         }
         let Some(partial) = self.end(piece) else { return Vec::new() };
         self.reopen(piece);
+        if partial.is_restored() {
+            return Vec::new();
+        }
         self.accused.insert(piece);
         let contributions = partial.contributions();
         if contributions.len() > 1 {

@@ -140,6 +140,25 @@ fn a_window_is_asked_for_in_order_then_the_rest() {
 }
 
 #[test]
+fn what_a_former_run_received_is_not_asked_for_and_a_wrong_hash_blames_nobody() {
+    let mut scene = Scene::new(3, &["a: *"]);
+    scene.picker.restored(PieceIndex(1), &[0, 2, 3]);
+    scene.picker.restored(PieceIndex(7), &[0]);
+    assert_eq!(scene.drawn(), ".... #.## ....");
+    // What is begun comes first.
+    scene.pick('a', 1);
+    assert_eq!(scene.drawn(), ".... #a## ....");
+    scene.delivers('a');
+    assert_eq!(scene.complete, [PieceIndex(1)]);
+    assert_eq!(scene.picker.corrupt(PieceIndex(1)), []);
+    assert_eq!(scene.drawn(), ".... .... ....");
+    // Now it is the peer's alone.
+    scene.pick('a', 12);
+    scene.delivers('a');
+    assert_eq!(scene.picker.corrupt(PieceIndex(1)).len(), 1);
+}
+
+#[test]
 fn equal_peers_share_every_piece_of_a_window() {
     let mut scene = Scene::new(4, &["a: *", "b: *", "c: *", "d: *"]);
     scene.reads(0, 2);

@@ -8,6 +8,11 @@ use metainfo::Bitfield;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey(pub u32);
 
+impl PeerKey {
+    /// Who sent a block is not known: a former run received it. No connection has this key.
+    pub(crate) const NOBODY: Self = Self(u32::MAX);
+}
+
 /// Somebody who reads a stretch of the torrent in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReaderKey(pub u32);

@@ -127,13 +127,21 @@ impl Store {
     }
 
     /// Takes over the blocks that a former run left of unverified pieces: they need not be fetched, and count as written.
-    /// Not called, they are forgotten, and the pieces are fetched whole. Call it once, before the first write.
+    /// Not called, they are forgotten, and the pieces are fetched whole. Call it once, before the first write. A piece is hashed when
+    /// its last block is written, so one that was complete lacks its last block here.
     #[must_use]
     pub fn adopt_partial(&self) -> Vec<PartialPiece> {
-        let partial = std::mem::take(&mut *lock(&self.torrent.partial));
+        let mut partial = std::mem::take(&mut *lock(&self.torrent.partial));
+        let layout = self.torrent.contents.layout();
+        for PartialPiece { piece, blocks } in &mut partial {
+            if blocks.len() >= layout.blocks(*piece) as usize {
+                blocks.pop();
+            }
+        }
+        partial.retain(|partial| !partial.blocks.is_empty());
         let mut assemblies = lock(&self.torrent.assemblies);
         for PartialPiece { piece, blocks } in &partial {
-            let length = self.torrent.contents.layout().length(*piece);
+            let length = layout.length(*piece);
             assemblies.insert(*piece, Assembly::restored(length, blocks));
         }
         partial

@@ -130,6 +130,9 @@ pub enum Input {
     Info(Box<Info>),
     /// The disk was checked anew; the pieces that are there. Peers are dropped, those of a running torrent met again.
     Rechecked(Bitfield),
+    /// Of pieces that are not verified, the blocks that a former run left in storage, as numbers within the piece: they are not
+    /// fetched. Follows [`Input::Info`] or [`Input::Rechecked`]. At least one block of each piece is missing.
+    Restored(Vec<(PieceIndex, Vec<u32>)>),
     /// A reader begins.
     ReaderOpened {
         /// Which, as the shell numbers them.

@@ -189,6 +189,13 @@ impl Torrent {
             Input::BlocksRead(blocks) => self.blocks_read(now, blocks),
             Input::Info(info) => self.begin(now, *info),
             Input::Rechecked(have) => self.rechecked(now, have),
+            Input::Restored(pieces) => {
+                if let Some(content) = &mut self.content {
+                    for (piece, blocks) in &pieces {
+                        content.picker.restored(*piece, blocks);
+                    }
+                }
+            }
             Input::ReaderOpened { reader, at } => self.reader_opened(now, reader, at),
             Input::ReaderMoved { reader, at } => self.reader_moved(now, reader, at),
             Input::ReaderClosed { reader } => self.reader_closed(now, reader),

@@ -144,9 +144,12 @@ impl Task {
         let (Some(store), Some(metainfo)) = (self.store.clone(), self.metainfo.clone()) else { return };
         self.job = None;
         self.phase = Phase::Ready;
+        let partial =
+            store.adopt_partial().into_iter().map(|partial| (partial.piece, partial.blocks)).collect();
         self.shared.readers.opened(store, have.clone());
         if self.informed {
             self.swarm.handle(now, Input::Rechecked(have));
+            self.swarm.handle(now, Input::Restored(partial));
             self.apply_priorities(now);
             self.go_on(now);
         } else {
@@ -162,6 +165,7 @@ impl Task {
             self.swarm.handle(now, Input::Sequential(self.saved.sequential));
             self.apply_priorities(now);
             self.swarm.handle(now, Input::Info(Box::new(info)));
+            self.swarm.handle(now, Input::Restored(partial));
             let pieces = metainfo.info().layout().pieces();
             self.tell_pieces(pieces);
             self.go_on(now);
