@@ -30,6 +30,12 @@ mod webseed;
 /// What we call ourselves to peers, trackers and web seeds.
 pub(crate) const CLIENT: &str = concat!("Headwater/", env!("CARGO_PKG_VERSION"));
 
+/// Reads arbitrary bytes as what nodes of the DHT send; for the fuzzer.
+#[doc(hidden)]
+pub fn hear_in_dht(data: &[u8]) {
+    discovery::hear_in_dht(data);
+}
+
 pub use config::{Add, Config, Encryption, Limits, SeedGoal, Select, Source, StorageKind};
 pub use error::EngineError;
 pub use event::Event;

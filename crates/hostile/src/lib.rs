@@ -22,6 +22,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// What the swarm sends, and how a torrent is named to us.
 pub const MESSAGES: &[Target] = &[
     ("bencode", torrents::bencode),
+    ("dht", engine::hear_in_dht),
     ("magnet", torrents::magnet),
     ("metainfo", torrents::metainfo),
     ("mse", peers::mse),

@@ -23,6 +23,8 @@ use crate::{
     torrent::inbox::{Inbox, InboxSender},
 };
 
+pub(crate) use self::dht::fuzz::hear as hear_in_dht;
+
 /// The file of the state directory that keeps the DHT's table.
 const DHT_FILE: &str = "dht";
 

@@ -4,6 +4,7 @@
 //! whom they knew. Why it is our own: design 0008.
 
 mod file;
+pub(super) mod fuzz;
 mod krpc;
 mod lookup;
 mod node;
