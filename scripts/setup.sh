@@ -8,7 +8,8 @@ build=("cc: gcc libc6-dev")
 demo=("ffmpeg: ffmpeg" "/etc/ssl/certs/ca-certificates.crt: ca-certificates" "node>=18: nodejs" "npm: npm")
 tests=("python3: python3" "libtorrent: python3 python3-libtorrent" "transmission-daemon: transmission-daemon transmission-cli"
   "transmission-show: transmission-cli" "aria2c: aria2" "opentracker: opentracker" "nginx: nginx-light" "ip: iproute2"
-  "mkvmerge: mkvtoolnix" "chromium: chromium" "mpv: mpv" "ffplay: ffmpeg"
+  "mkvmerge: mkvtoolnix" "chromium: chromium" "mpv: mpv" "vlc: vlc-bin vlc-plugin-base"
+  "ffplay: ffmpeg"
   "gst-launch-1.0: gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav"
   "gst:h264parse: gstreamer1.0-plugins-bad" "gst:avdec_h264: gstreamer1.0-libav" "gst:souphttpsrc: gstreamer1.0-plugins-good"
   "ip: iproute2" "nft: nftables" "sysctl: procps")

@@ -128,6 +128,21 @@ impl Share {
         Self::over(dir, name, recipe)
     }
 
+    /// A copy of a file that is there already; of the recipe's bytes nothing is taken.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or the file cannot be read.
+    pub fn of(file: &Path, recipe: &Recipe) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("swarm-").tempdir()?;
+        let name = crate::fixtures::name(file);
+        for inside in ["seed", "leech"] {
+            fs::create_dir_all(dir.path().join(inside))?;
+        }
+        let bytes = fs::copy(file, dir.path().join("seed").join(&name))
+            .with_context(|| format!("{}", file.display()))?;
+        Self::over(dir, name, &Recipe { bytes, ..recipe.clone() })
+    }
+
     /// Another torrent of the same content.
     ///
     /// # Errors
