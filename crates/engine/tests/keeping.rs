@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use engine::{Add, Config, Limits, Session, State};
+use engine::{Add, Config, Limits, PieceState, Session, State};
 use support::{finished, host, make};
 
 #[test]
@@ -76,6 +76,8 @@ fn after_an_end_without_warning_blocks_of_pieces_that_were_not_whole_are_kept() 
         let (torrent, _) = session.add(Add { limits, sequential: true, ..add() }).await.unwrap();
         tokio::time::sleep(Duration::from_secs(7)).await;
         assert_eq!(torrent.snapshot().have, 0, "no piece is whole");
+        let runs = torrent.pieces().await.unwrap().runs;
+        assert_eq!(runs.first().map(|(state, _)| *state), Some(PieceState::Partial), "{runs:?}");
         torrent.snapshot().downloaded
     });
     assert!((6_000_000..16_000_000).contains(&fetched), "{fetched}");

@@ -88,6 +88,11 @@ impl Picker {
         self.settle(piece);
     }
 
+    /// The pieces that are begun: some of their blocks are here or asked for, and they are not verified. In order.
+    pub fn begun(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+        self.partials.keys().copied()
+    }
+
     /// Marks requests past their expected time, which others may now be asked for too, within the waste budget; appends
     /// them to `out`, each once. Offer `pick` to the other peers after it. Requests long past it are taken away from their peer and
     /// cancelled.

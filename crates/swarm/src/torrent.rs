@@ -272,6 +272,11 @@ impl Torrent {
         self.content.as_ref().map(|content| content.picker.have())
     }
 
+    /// The pieces of which some blocks are here or asked for, and that are not verified; in order.
+    pub fn begun(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+        self.content.iter().flat_map(|content| content.picker.begun())
+    }
+
     /// Whether the torrent is private, as far as is known (BEP 27).
     #[must_use]
     pub fn is_private(&self) -> bool {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use metainfo::{InfoHash, PieceIndex};
+use metainfo::InfoHash;
 use swarm::{Stats, Wait};
 
 use super::{
@@ -180,12 +180,16 @@ impl Task {
                 wanted[pieces.start as usize..pieces.end as usize].fill(true);
             }
         }
+        let mut begun = vec![false; layout.pieces() as usize];
+        self.swarm.begun().for_each(|piece| begun[piece.as_usize()] = true);
         let mut runs: Vec<(PieceState, u32)> = Vec::new();
         for piece in layout.all() {
-            let state = match (have.has(piece), wanted[PieceIndex::as_usize(piece)]) {
-                (true, _) => PieceState::Have,
-                (false, true) => PieceState::Missing,
-                (false, false) => PieceState::Skipped,
+            let number = piece.as_usize();
+            let state = match (have.has(piece), begun[number], wanted[number]) {
+                (true, ..) => PieceState::Have,
+                (false, true, _) => PieceState::Partial,
+                (false, false, true) => PieceState::Missing,
+                (false, false, false) => PieceState::Skipped,
             };
             match runs.last_mut() {
                 Some((last, count)) if *last == state => *count += 1,
