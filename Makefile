@@ -10,7 +10,7 @@ BENCH_FLAGS ?=
 CARGO ?= cargo
 HEADWATER := target/release/headwater
 
-.PHONY: help demo run web build test test-rust test-browser fixtures lint check bench bench-media bench-torrent fuzz clean \
+.PHONY: help demo run web build test test-rust test-browser fixtures lint check bench bench-media bench-torrent bench-stream fuzz clean \
 	setup-build setup-demo setup-test setup-bench
 
 help: ## What there is to make
@@ -43,7 +43,7 @@ lint: ## Formatting, clippy, the floors, licences
 
 check: lint
 
-bench: bench-media bench-torrent ## Every measurement
+bench: bench-media bench-torrent bench-stream ## Every measurement
 
 bench-media: setup-bench web build ## Segments beside nginx and ffmpeg, in one run
 	bench/make_film.sh $(BENCH_DIR)
@@ -52,12 +52,16 @@ bench-media: setup-bench web build ## Segments beside nginx and ffmpeg, in one r
 bench-torrent: setup-bench web build ## Downloads, seeds, seeks beside libtorrent, aria2, transmission (BENCH_FLAGS=--quick)
 	$(CARGO) run --release -q -p bench --bin bench-torrent -- $(HEADWATER) "$$(scripts/bench_python.sh)" $(BENCH_FLAGS)
 
+bench-stream: setup-bench web build ## Films played while they download beside others, as root (BENCH_FLAGS="--quick --only seek")
+	scripts/bench_node.sh
+	$(CARGO) run --release -q -p bench --bin bench-stream -- $(HEADWATER) "$$(scripts/bench_python.sh)" $(BENCH_FLAGS)
+
 fuzz: ## FUZZ_SECONDS (60) of each fuzz target, or of the mutation test where cargo-fuzz is missing
 	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 clean:
 	$(CARGO) clean
-	rm -rf web/node_modules web/dist tests/browser/node_modules tests/swarm/node_modules
+	rm -rf web/node_modules web/dist tests/browser/node_modules tests/swarm/node_modules bench/stream/node_modules
 
 setup-build:
 	@scripts/setup.sh build

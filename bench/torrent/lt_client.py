@@ -218,4 +218,5 @@ def main():
         {"make": make, "seed": seed, "get": get, "read": read, "idle": idle}[args.command](args)
 
 
-main()
+if __name__ == "__main__":
+    main()

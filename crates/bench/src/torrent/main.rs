@@ -5,25 +5,34 @@
 //! here they are taken in turn, so that a machine that is busy for a while is busy for everybody, and medians are made.
 //! Usage: `bench-torrent HEADWATER_BINARY PYTHON [--quick] [--only WHAT]...`, where PYTHON has libtorrent from PyPI.
 
+#[path = "../machine.rs"]
+mod machine;
 mod measurements;
 #[path = "../table.rs"]
 mod table;
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::{
-    measurements::{Kind, Measured, Runner},
+    machine::{machine, memory, note},
+    measurements::{Column, Kind, Measured, Runner},
     table::Table,
 };
 
 const USAGE: &str =
     "usage: bench-torrent HEADWATER_BINARY PYTHON [--quick] [--only bulk|seed|magnet|seek|idle|garbage]...";
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/torrent/measure.py");
+
+/// Of bytes that were moved.
+const TRANSFER: &[Column] = &[
+    ("MiB/s", "rate", 1.0, 0),
+    ("s", "wall", 1.0, 2),
+    ("CPU s per GiB", "cpu_per_gib", 1.0, 2),
+    ("peak MiB", "rss", 1.0 / 1024.0, 0),
+];
 
 /// How large and how often.
 struct Scale {
@@ -53,7 +62,7 @@ fn main() -> Result<()> {
     }
     let work = memory().join(format!("headwater-bench-torrent-{}", std::process::id()));
     fs::create_dir_all(&work)?;
-    let report = run(Runner::new(headwater, python, work.clone()), &scale, &only);
+    let report = run(Runner::new(headwater, python, work.clone(), SCRIPT), &scale, &only);
     let _ = fs::remove_dir_all(&work);
     let report = report?;
     #[expect(clippy::print_stdout, reason = "the result of the command")]
@@ -61,12 +70,6 @@ fn main() -> Result<()> {
         println!("{report}");
     }
     Ok(())
-}
-
-/// A folder in memory, so that no disk is measured.
-fn memory() -> PathBuf {
-    let shared = Path::new("/dev/shm");
-    if shared.is_dir() { shared.to_owned() } else { env::temp_dir() }
 }
 
 fn run(runner: Runner, scale: &Scale, only: &[String]) -> Result<String> {
@@ -110,7 +113,7 @@ fn kinds(scale: &Scale) -> Vec<Kind> {
         ),
         arguments: with(size(scale.bulk), &["--piece", &(piece_kib << 10).to_string()]),
         clients: ALL,
-        columns: Kind::TRANSFER,
+        columns: TRANSFER,
     };
     let seek = |wanted: &str, more: &[&str]| Kind {
         what: "seek",
@@ -136,7 +139,7 @@ fn kinds(scale: &Scale) -> Vec<Kind> {
             title: format!("Seed {} MiB to libtorrent", mib(scale.bulk)),
             arguments: size(scale.bulk),
             clients: SEEDING,
-            columns: Kind::TRANSFER,
+            columns: TRANSFER,
         },
         Kind {
             what: "magnet",
@@ -204,25 +207,4 @@ fn table(kind: &Kind, clients: &[&str], found: &BTreeMap<&str, Vec<Measured>>) -
         table.row(row);
     }
     table
-}
-
-fn machine() -> String {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default();
-    format!(
-        "{cores} cores of {}, loopback, data in memory, load {load} at the start",
-        model.unwrap_or("some make")
-    )
-}
-
-/// What is being measured, on stderr: it takes minutes.
-fn note(text: &str) {
-    #[expect(clippy::print_stderr, reason = "progress of a command")]
-    {
-        eprintln!("{text}");
-    }
 }

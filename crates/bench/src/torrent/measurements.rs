@@ -1,4 +1,4 @@
-//! One measurement, taken by `bench/torrent/measure.py`, and what several of them come to.
+//! One measurement, taken by a `measure.py` of `bench/`, and what several of them come to.
 
 use std::{
     collections::BTreeMap,
@@ -22,16 +22,6 @@ pub(crate) struct Kind {
 /// Head, key in the answer, factor, digits.
 pub(crate) type Column = (&'static str, &'static str, f64, usize);
 
-impl Kind {
-    /// Of bytes that were moved.
-    pub(crate) const TRANSFER: &'static [Column] = &[
-        ("MiB/s", "rate", 1.0, 0),
-        ("s", "wall", 1.0, 2),
-        ("CPU s per GiB", "cpu_per_gib", 1.0, 2),
-        ("peak MiB", "rss", 1.0 / 1024.0, 0),
-    ];
-}
-
 pub(crate) struct Runner {
     headwater: PathBuf,
     python: PathBuf,
@@ -40,9 +30,9 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(headwater: PathBuf, python: PathBuf, work: PathBuf) -> Self {
-        let script = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/torrent/measure.py"));
-        Self { headwater, python, work, script }
+    /// `script` takes the measurements.
+    pub(crate) fn new(headwater: PathBuf, python: PathBuf, work: PathBuf, script: &str) -> Self {
+        Self { headwater, python, work, script: script.into() }
     }
 
     fn call(&self, arguments: &[&str]) -> Result<Value> {
