@@ -30,7 +30,7 @@ impl Picker {
         } else if sender.take_ghost(block).is_none() {
             return Received::Unasked;
         }
-        (sender.active, sender.stalls) = (micros(now), false);
+        (sender.active, sender.heard, sender.stalls) = (micros(now), micros(now), false);
         let length = u64::from(self.layout.block(block).length);
         if self.have.has(block.piece) {
             self.wasted_bytes += length;

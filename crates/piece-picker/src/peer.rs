@@ -58,6 +58,8 @@ pub(crate) struct Peer {
     pub(crate) able: bool,
     /// When it was last asked, sent something or lost requests.
     pub(crate) active: u64,
+    /// When something came from it last, or, if nothing waited with it, when it was asked.
+    pub(crate) heard: u64,
     /// A request was late, and nothing has come since.
     pub(crate) stalls: bool,
     /// It had a part in a corrupt piece with others: it gets whole pieces to itself.
@@ -100,6 +102,7 @@ impl Peer {
             round_trip: 0,
             able: false,
             active: 0,
+            heard: 0,
             stalls: false,
             parole: false,
             current: None,
@@ -167,8 +170,19 @@ impl Peer {
         let takes = self.pace(now, assumed).next().min(micros(EXPECTED_MAX));
         let slack = if self.rate > 0 { LATE_SLACK } else { LATE_SLACK_UNKNOWN };
         let due = now + takes + takes / 2 + micros(slack);
+        if self.outstanding.is_empty() {
+            self.heard = now;
+        }
         self.outstanding.push_back(Outstanding { block, due, late: false });
         (now + takes, due)
+    }
+
+    /// When a request is expected by what is known now: a peer may have turned out to be slower than it was taken to be.
+    pub(crate) fn expects(&self, block: BlockIndex, assumed: u64) -> Option<u64> {
+        let place = self.outstanding.iter().position(|request| request.block == block)? as u64;
+        let rate = self.rate().unwrap_or(assumed).max(1);
+        let each = u64::from(BLOCK_LENGTH) * 1_000_000 / rate;
+        Some(self.heard.saturating_add(each.saturating_mul(place + 1).min(micros(EXPECTED_MAX))))
     }
 
     /// Whether a block that was cancelled here may be on its way all the same: asking for it again would bring it twice.

@@ -47,6 +47,12 @@ pub const SCENARIOS: &[Scenario] = &[
         play: four_slow_seeders,
     },
     Scenario {
+        name: "one-slow-of-four",
+        about: "three seeders of 1 MiB/s next door and one of 64 KiB/s: start and seeks",
+        seeds: SEEDS,
+        play: one_slow_of_four,
+    },
+    Scenario {
         name: "four-gusty-seeders",
         about: "four seeders of 1 MiB/s whose limiters hand out portions twice a second",
         seeds: SEEDS,
@@ -262,6 +268,19 @@ fn four_slow_seeders(stage: &mut Stage) {
     let tail = stage.layout.total() - 3 * MIB / 2;
     stage.world.seek(stage.ours, player, tail, false);
     stage.await_four(player, 60 * S);
+}
+
+fn one_slow_of_four(stage: &mut Stage) {
+    stage.us(MS / 20);
+    for slow in 0..4 {
+        stage.fake(if slow == 2 { 64 * KIB } else { MIB }, MS / 20, Manner::Honest);
+    }
+    let player = stage.world.add_player(stage.ours, None);
+    stage.meet();
+    stage.world.seek(stage.ours, player, 0, false);
+    stage.await_four(player, 60 * S);
+    stage.pass(S);
+    stage.seeks(player, 10, S);
 }
 
 fn four_gusty_seeders(stage: &mut Stage) {

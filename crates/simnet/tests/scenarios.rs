@@ -30,6 +30,7 @@ macro_rules! scenarios {
 scenarios! {
     a_cold_start "cold-start"
     four_slow_seeders "four-slow-seeders"
+    one_of_four_is_slow "one-slow-of-four"
     four_seeders_that_send_in_gusts "four-gusty-seeders"
     a_seek_into_a_hole "seek-into-a-hole"
     one_fast_among_thirty_slow "one-fast-thirty-slow"

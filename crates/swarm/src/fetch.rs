@@ -122,6 +122,12 @@ impl Torrent {
         if peer.is_suspended(now) {
             return;
         }
+        // Also when there is no room: what waits with it is judged by it.
+        let rate = peer.pipeline.rate(now, watched);
+        if rate.abs_diff(peer.told_rate) * 8 > peer.told_rate {
+            peer.told_rate = rate;
+            content.picker.set_peer_rate(key, rate, peer.pipeline.round_trip().unwrap_or_default());
+        }
         let target = peer.pipeline.target(now, watched);
         let trust = trust(peer, &content.layout, in_flight);
         let budget = target.saturating_sub(in_flight).min(trust);
@@ -132,11 +138,6 @@ impl Torrent {
                 self.tick_by(now + TRUST_WAIT);
             }
             return;
-        }
-        let rate = peer.pipeline.rate(now, watched);
-        if rate.abs_diff(peer.told_rate) * 8 > peer.told_rate {
-            peer.told_rate = rate;
-            content.picker.set_peer_rate(key, rate, peer.pipeline.round_trip().unwrap_or_default());
         }
         self.picked.clear();
         if peer.choking {
