@@ -78,6 +78,7 @@ def numbers(handle):
             "client": peer.client.decode("utf-8", "replace") if isinstance(peer.client, bytes) else peer.client,
             "address": "%s:%d" % peer.ip,
             "utp": bool(peer.flags & UTP_SOCKET),
+            "progress": peer.progress,
             "rc4": bool(peer.flags & RC4_ENCRYPTED),
         }
         for peer in handle.get_peer_info()

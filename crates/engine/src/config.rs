@@ -31,8 +31,32 @@ pub enum StorageKind {
     /// Files beneath the download directory.
     #[default]
     Disk,
-    /// Memory, up to [`Config::memory_limit`]; what was read longest ago goes first.
+    /// Memory, up to [`Config::memory_limit`] for each torrent: what is furthest behind every reader goes first.
     Memory,
+}
+
+/// What is fetched, beside what its readers ask for, of a torrent that was added to be [watched](Add::watch).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenWatched {
+    /// The file that is watched, to its end.
+    #[default]
+    File,
+    /// Every file.
+    Torrent,
+    /// Nothing. Of a private torrent the file all the same: its tracker counts what is begun and not finished.
+    Read,
+}
+
+/// What becomes of a public torrent that was added to be [watched](Add::watch) when nobody reads it any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenIdle {
+    /// It is finished and seeded, as any other.
+    #[default]
+    Seed,
+    /// It stops, until somebody reads it again.
+    Pause,
 }
 
 /// How long to seed: until the first goal that is stated is reached. Without any, for ever.
@@ -60,6 +84,11 @@ pub struct Limits {
     /// What is given.
     pub upload: Option<u64>,
 }
+
+/// Opening a film and looking at its index takes a few seconds on a slow line.
+const WATCHED_AFTER: Duration = Duration::from_secs(10);
+/// A player that pauses for longer has to find its way back.
+const IDLE_AFTER: Duration = Duration::from_secs(180);
 
 /// What a session is told at its start.
 #[derive(Clone, Debug)]
@@ -107,6 +136,14 @@ pub struct Config {
     pub storage: StorageKind,
     /// Bytes that [`StorageKind::Memory`] may hold.
     pub memory_limit: u64,
+    /// What is fetched beside what is read.
+    pub when_watched: WhenWatched,
+    /// Who has read a file for so long watches it; less is looking what it is.
+    pub watched_after: Duration,
+    /// What becomes of what nobody reads.
+    pub when_idle: WhenIdle,
+    /// After so long without a read nobody reads it.
+    pub idle_after: Duration,
     /// Lists of addresses never spoken to: p2p, DAT or CIDR lines.
     pub ip_filters: Vec<PathBuf>,
     /// How long torrents seed that have no goal of their own.
@@ -141,6 +178,10 @@ impl Config {
             peers_per_torrent_max: 80,
             storage: StorageKind::Disk,
             memory_limit: 1 << 30,
+            when_watched: WhenWatched::default(),
+            watched_after: WATCHED_AFTER,
+            when_idle: WhenIdle::default(),
+            idle_after: IDLE_AFTER,
             ip_filters: Vec::new(),
             seed_goal: SeedGoal::FOREVER,
             tracker_goals: BTreeMap::new(),
@@ -200,6 +241,9 @@ pub struct Add {
     pub trackers: Vec<String>,
     /// In order rather than rarest first.
     pub sequential: bool,
+    /// It is added to be watched: nothing is fetched but what is read, until a file counts as watched; then what
+    /// [`Config::when_watched`] says. Files chosen by `select` are fetched at once.
+    pub watch: bool,
     /// Not started until resumed.
     pub paused: bool,
     /// Hash what is on disk, whatever the resume data says.
@@ -223,6 +267,7 @@ impl Add {
             peers: Vec::new(),
             trackers: Vec::new(),
             sequential: false,
+            watch: false,
             paused: false,
             recheck: false,
             super_seed: false,

@@ -25,6 +25,7 @@ mod snapshot;
 mod torrent;
 mod trackers;
 mod utp;
+mod wait;
 mod webseed;
 
 /// What we call ourselves to peers, trackers and web seeds.
@@ -36,7 +37,9 @@ pub fn hear_in_dht(data: &[u8]) {
     discovery::hear_in_dht(data);
 }
 
-pub use config::{Add, Config, Encryption, Limits, SeedGoal, Select, Source, StorageKind};
+pub use config::{
+    Add, Config, Encryption, Limits, SeedGoal, Select, Source, StorageKind, WhenIdle, WhenWatched,
+};
 pub use error::EngineError;
 pub use event::Event;
 pub use metainfo::{FileIndex, InfoHash};
@@ -47,3 +50,4 @@ pub use snapshot::{
     TrackerState,
 };
 pub use torrent::Torrent;
+pub use wait::{Cause, Means, Playback, Wait, Watching};

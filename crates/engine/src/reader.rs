@@ -10,7 +10,7 @@ use std::{
 };
 
 use byte_source::{ByteRange, ByteSource, ReadFuture, ReadHint, SourceError};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use metainfo::{FileIndex, PieceLayout};
 use storage::StorageError;
 use swarm::ReaderAt;
@@ -36,6 +36,8 @@ pub struct Reader {
     bytes: Range<u64>,
     /// Bytes a second; 0 is not known.
     rate: AtomicU64,
+    /// Reads are made a piece at a time: there is no room for all that one may ask for.
+    piecewise: bool,
     windows: Mutex<Vec<Window>>,
 }
 
@@ -55,8 +57,10 @@ impl Reader {
         layout: PieceLayout,
         file: FileIndex,
         bytes: Range<u64>,
+        piecewise: bool,
     ) -> Self {
-        Self { readers, layout, file, bytes, rate: AtomicU64::new(0), windows: Mutex::new(Vec::new()) }
+        let (rate, windows) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+        Self { readers, layout, file, bytes, rate, piecewise, windows }
     }
 
     /// Which file it reads.
@@ -151,6 +155,22 @@ impl Reader {
     }
 
     async fn read(&self, range: ByteRange) -> Result<Bytes, SourceError> {
+        let absolute = self.absolute(range)?;
+        if !self.piecewise || self.layout.pieces_of(absolute).len() < 2 {
+            return self.read_at_once(range).await;
+        }
+        let mut whole = BytesMut::with_capacity(usize::try_from(range.len()).unwrap_or_default());
+        let mut at = range.start();
+        while at < range.end() {
+            let piece = self.layout.range(self.layout.piece_of(self.bytes.start + at));
+            let end = range.end().min(piece.end - self.bytes.start);
+            whole.extend_from_slice(&self.read_at_once(ByteRange::new(at, end)).await?);
+            at = end;
+        }
+        Ok(whole.freeze())
+    }
+
+    async fn read_at_once(&self, range: ByteRange) -> Result<Bytes, SourceError> {
         let wanted = self.absolute(range)?;
         if wanted.is_empty() {
             return Ok(Bytes::new());

@@ -2,13 +2,14 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use metainfo::{FileIndex, InfoHash};
 use serde::{Deserialize, Serialize};
 
-use crate::{Limits, SeedGoal};
+use crate::{Limits, Playback, SeedGoal, Wait};
 
 /// What a torrent is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub enum State {
     Seeding,
     /// Everything wanted is here and the seeding goal is reached; at rest.
     Finished,
+    /// Stopped because nobody reads it (`when_idle`); goes on when somebody does.
+    Idle,
     /// Stopped by the user.
     Paused,
     /// Stopped by an error; the reason says which.
@@ -128,6 +131,17 @@ pub struct Snapshot {
     pub sequential: bool,
     /// Readers that are open.
     pub readers: usize,
+    /// Who reads it and what they wait for; `None` when nobody does. Not part of the JSON.
+    #[serde(skip)]
+    pub playback: Option<Arc<Playback>>,
+}
+
+impl Snapshot {
+    /// The longest wait of those who read it; `None` when nobody waits.
+    #[must_use]
+    pub fn wait(&self) -> Option<&Wait> {
+        self.playback.as_ref()?.wait.as_ref()
+    }
 }
 
 /// A file of a torrent.
@@ -287,10 +301,10 @@ fn rfc3339(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
 }
 
-mod time {
+pub(crate) mod time {
     use std::time::SystemTime;
 
-    pub(super) fn serialize<S: serde::Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: serde::Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&super::rfc3339(*time))
     }
 }

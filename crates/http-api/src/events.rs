@@ -72,8 +72,8 @@ impl Told {
 }
 
 /// Server-sent events, at once and then as things change. `library`: how many shows, videos and problems there are;
-/// `torrent`: `info_hash` and the fields of the torrent that changed, or `removed`; `session`: the fields of the engine
-/// that changed.
+/// `torrent`: `info_hash` and the fields of the torrent that changed, or `removed`; `playback`: `info_hash`, the
+/// `wait` of those who read it (`null`: nobody waits) and its `readers`; `session`: the fields of the engine that changed.
 #[utoipa::path(get, path = "/api/v1/events", tag = "server", responses(
     (status = 200, description = "Events as they come", content_type = "text/event-stream", body = String),
     (status = 503, description = "Too many listeners", body = ProblemJson, content_type = "application/problem+json")))]

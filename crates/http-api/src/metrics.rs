@@ -251,12 +251,13 @@ fn swarm(out: &mut String, torrents: &Torrents) -> std::fmt::Result {
     Ok(())
 }
 
-const STATES: [State; 7] = [
+const STATES: [State; 8] = [
     State::Metadata,
     State::Checking,
     State::Downloading,
     State::Seeding,
     State::Finished,
+    State::Idle,
     State::Paused,
     State::Failed,
 ];
@@ -268,6 +269,7 @@ fn state_name(state: State) -> &'static str {
         State::Downloading => "downloading",
         State::Seeding => "seeding",
         State::Finished => "finished",
+        State::Idle => "idle",
         State::Paused => "paused",
         State::Failed => "failed",
     }

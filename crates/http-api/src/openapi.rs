@@ -46,6 +46,7 @@ use crate::{
         crate::torrents::resume,
         crate::torrents::recheck,
         crate::torrents::reannounce,
+        crate::torrents::wait,
         crate::events::events,
         crate::metrics::metrics,
         openapi,

@@ -42,6 +42,7 @@ const LABELS: &[(&str, &str)] = &[
     ("/api/v1/video/{video_id}/attachments/{n}", "attachment"),
     ("/api/v1/video/{video_id}/file", "file"),
     ("/api/v1/video/{video_id}/file/{name}", "file"),
+    ("/api/v1/video/{video_id}/wait", "wait"),
     ("/api/v1/video/{video_id}/{rendition}/{piece}", "segment"),
     ("/api/v1/playlist.m3u", "playlist"),
     ("/api/v1/strm/", "strm"),
@@ -80,6 +81,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/video/{video_id}/attachments/{n}", get(video::attachment))
         .route("/api/v1/video/{video_id}/file", get(file::file))
         .route("/api/v1/video/{video_id}/file/{name}", get(file::named_file))
+        .route("/api/v1/video/{video_id}/wait", get(torrents::wait))
         .route("/api/v1/video/{video_id}/{rendition}/{piece}", get(video::rendition))
         .route("/api/v1/playlist.m3u", get(lists::library))
         .route("/api/v1/strm/", get(lists::folder))

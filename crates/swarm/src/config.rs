@@ -25,6 +25,9 @@ pub struct Limits {
     pub half_open_max: usize,
     /// Peers unchoked at a time, the optimistic one included.
     pub upload_slots_max: usize,
+    /// Bytes of the pieces that all readers' windows touch together: where pieces have little room, what is fetched ahead must
+    /// not push out what another reader has yet to read. `None` is without bound.
+    pub window_bytes_max: Option<u64>,
 }
 
 impl Limits {
@@ -38,7 +41,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections_max: 120, half_open_max: 24, upload_slots_max: 8 }
+        Self { connections_max: 120, half_open_max: 24, upload_slots_max: 8, window_bytes_max: None }
     }
 }
 

@@ -49,6 +49,7 @@ impl Torrent {
             dont_have: extensions.dont_have,
             upload_only: extensions.upload_only,
         };
+        let untold = peer.untold.take().filter(|_| peer.speaks.dont_have).unwrap_or_default();
         peer.client = client.or(peer.client.take());
         peer.upload_only = upload_only;
         if let Some(reqq) = request_queue {
@@ -73,6 +74,12 @@ impl Torrent {
         {
             self.fetch.joined(key, size);
             self.request_metadata(now);
+        }
+        // What we said we had and has left since.
+        for piece in untold {
+            if self.have().is_some_and(|have| !have.has(piece)) {
+                self.send(now, key, Message::DontHave(piece.0));
+            }
         }
         self.drop_if_useless(now, key);
     }

@@ -28,6 +28,8 @@ pub(crate) const TICK_BUSY: Duration = Duration::from_millis(250);
 const NEWS_DELAY: Duration = Duration::from_millis(60);
 /// Ranges of [`Input::Wanted`](crate::Input::Wanted) that are kept.
 const WANTED_MAX: usize = 100_000;
+/// Pieces that leave between a connection's begin and its extension handshake: seconds of a fast line.
+const UNTOLD_MAX: usize = 4_096;
 /// Suspect pieces that are fetched before others.
 const HURRIED_MAX: usize = 64;
 
@@ -61,6 +63,10 @@ impl Torrent {
                     self.blame.received(key, block, blocks, &data);
                     peer.unproven_blocks += usize::from(!peer.proven);
                     content.downloaded = true;
+                    if !self.readers.is_empty() {
+                        let offset = content.layout.offset(block.piece) + u64::from(begin);
+                        self.readers.came(now, offset, bytes);
+                    }
                     self.writes.push(WriteBlock { block, data });
                 }
                 received
@@ -268,6 +274,11 @@ impl Torrent {
         self.blame.lost(piece);
         self.news.retain(|new| *new != piece);
         if had {
+            for peer in self.peers.iter_mut().filter(|peer| peer.is_up()) {
+                if let Some(untold) = peer.untold.as_mut().filter(|untold| untold.len() < UNTOLD_MAX) {
+                    untold.push(piece);
+                }
+            }
             for key in self.keys_where(|peer| peer.is_up() && peer.speaks.dont_have) {
                 self.send(now, key, Message::DontHave(piece.0));
             }
@@ -291,7 +302,16 @@ impl Torrent {
         if let (Some(demand), Some(content)) = (demand, &mut self.content) {
             content.picker.reader_opened(key, demand, now);
         }
+        self.share_room(now);
         self.refill_all = true;
+    }
+
+    /// Where windows share what room there is, one more or less changes all.
+    fn share_room(&mut self, now: Duration) {
+        let Some(content) = self.content.as_mut().filter(|_| self.readers.share_room()) else { return };
+        for (reader, demand) in self.readers.demands(now) {
+            content.picker.reader_moved(reader, demand, now);
+        }
     }
 
     pub(crate) fn reader_moved(&mut self, now: Duration, key: ReaderKey, at: ReaderAt) {
@@ -309,6 +329,7 @@ impl Torrent {
             if let Some(content) = &mut self.content {
                 content.picker.reader_closed(key, now);
             }
+            self.share_room(now);
             self.refill_all = true;
         }
     }

@@ -37,5 +37,5 @@ pub use input::{BlockRead, Hello, Input, ReaderAt, Source, Stored};
 pub use output::{Output, ReadBlock, Reason, WriteBlock};
 pub use peer_wire::Message;
 pub use piece_picker::{PeerKey, Priority, ReaderKey};
-pub use stats::{Counters, PeerStats, Stats, Wait};
+pub use stats::{Counters, PeerStats, ReaderStats, Sources, Stats, Wait};
 pub use torrent::Torrent;

@@ -88,6 +88,14 @@ impl Fetch {
         self.sources.len()
     }
 
+    /// How many peers sent something of it.
+    pub(crate) fn answered(&self) -> usize {
+        let mut peers: Vec<_> = self.slots.iter().filter_map(|slot| Some(slot.data.as_ref()?.1)).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        peers.len()
+    }
+
     /// A peer has it and says how large it is.
     pub(crate) fn joined(&mut self, peer: PeerKey, size: u32) {
         if size == 0 || size > METADATA_LENGTH_MAX {

@@ -73,6 +73,8 @@ pub(crate) struct Peer {
     pub(crate) hello: Hello,
     pub(crate) client: Option<String>,
     pub(crate) speaks: Speaks,
+    /// Pieces that left before it said what it speaks; `None` once it did.
+    pub(crate) untold: Option<Vec<PieceIndex>>,
     pub(crate) early: Early,
     /// It chokes us.
     pub(crate) choking: bool,
@@ -143,6 +145,7 @@ impl Peer {
             hello,
             client: None,
             speaks: Speaks::default(),
+            untold: Some(Vec::new()),
             early: Early::default(),
             choking: true,
             interested: false,

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 use piece_picker::Demand;
 
 use crate::{
-    ReaderAt, ReaderKey,
+    ReaderAt, ReaderKey, ReaderStats,
     rate::{Meter, bytes_in},
 };
 
@@ -33,6 +33,10 @@ const STEP_MAX: u64 = 16 << 20;
 const STEP_MIN: u64 = 64 << 10;
 /// Over how long a reader's own rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(8);
+/// Rates of it are not made of less than this.
+const RATE_SPAN_MIN: Duration = Duration::from_millis(500);
+/// Over how long it is measured what comes into a reader's window.
+const COME_WINDOW: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct Reader {
@@ -40,20 +44,47 @@ struct Reader {
     /// Where it began, or came to with its last seek.
     began: u64,
     taken: Meter,
+    /// What came into its window.
+    came: Meter,
     told: Range<u64>,
+}
+
+/// How much all windows may hold together, where bytes have little room.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    bytes_max: u64,
+    piece_length: u64,
+}
+
+impl Room {
+    /// What one of `windows` gets ahead of its position, so that the pieces it touches fit its share.
+    fn ahead(self, windows: usize) -> u64 {
+        let share = self.bytes_max / u64::try_from(windows.max(1)).unwrap_or(u64::MAX);
+        let pieces = share / self.piece_length.max(1);
+        pieces.saturating_sub(1).saturating_mul(self.piece_length).max(1)
+    }
 }
 
 impl Reader {
     fn new(now: Duration, at: ReaderAt) -> Self {
         let mut taken = Meter::new(RATE_WINDOW);
         taken.restart(now);
-        Self { began: at.wanted.start, at, taken, told: 0..0 }
+        let mut came = Meter::new(COME_WINDOW);
+        came.restart(now);
+        Self { began: at.wanted.start, at, taken, came, told: 0..0 }
     }
 
-    fn demand(&self, now: Duration) -> Demand {
+    /// A request so short that it gets no window.
+    fn is_probe(&self) -> bool {
+        let at = &self.at;
+        at.wanted.end.min(at.file.end).saturating_sub(self.began.min(at.wanted.start)) <= PROBE_MAX
+    }
+
+    /// What the picker is told; `ahead_max` is how far the window may reach where room is scarce.
+    fn demand(&self, now: Duration, ahead_max: u64) -> Demand {
         let start = self.at.wanted.start;
         let wanted = start..self.at.wanted.end.min(self.at.file.end).max(start);
-        if wanted.end - self.began.min(start) <= PROBE_MAX {
+        if self.is_probe() {
             // Due at once, before what others only read ahead.
             return Demand { bytes: wanted, bytes_per_s: None, deadline: Duration::ZERO };
         }
@@ -62,7 +93,8 @@ impl Reader {
         let taken = start.saturating_sub(self.began);
         let ahead = bytes_in(rate, WINDOW_TIME)
             .clamp(WINDOW_MIN, WINDOW_MAX)
-            .min(WINDOW_START.saturating_add(taken.saturating_mul(WINDOW_GROWTH)));
+            .min(WINDOW_START.saturating_add(taken.saturating_mul(WINDOW_GROWTH)))
+            .min(ahead_max);
         let bytes = start..wanted.end.min(start.saturating_add(ahead));
         Demand {
             bytes,
@@ -76,18 +108,54 @@ impl Reader {
 #[derive(Debug, Default)]
 pub(crate) struct Readers {
     open: BTreeMap<ReaderKey, Reader>,
+    room: Option<Room>,
 }
 
 impl Readers {
+    /// All windows together touch no more pieces than fit `bytes_max`, where that can be.
+    pub(crate) fn set_room(&mut self, bytes_max: Option<u64>, piece_length: u32) {
+        self.room = bytes_max.map(|bytes_max| Room { bytes_max, piece_length: piece_length.into() });
+    }
+
+    /// Whether one reader's coming or going changes the windows of the others.
+    pub(crate) fn share_room(&self) -> bool {
+        self.room.is_some() && self.open.len() > 1
+    }
+
+    fn ahead_max(&self) -> u64 {
+        let windows =
+            || self.open.values().filter(|reader| !reader.at.wanted.is_empty() && !reader.is_probe());
+        self.room.map_or(u64::MAX, |room| room.ahead(windows().count()))
+    }
+
+    /// Bytes came at `offset`: they count for the readers whose window they are in.
+    pub(crate) fn came(&mut self, now: Duration, offset: u64, bytes: u64) {
+        for reader in self.open.values_mut().filter(|reader| reader.told.contains(&offset)) {
+            reader.came.add(now, bytes);
+        }
+    }
+
+    /// Every reader as numbers.
+    pub(crate) fn stats(&self, now: Duration) -> impl Iterator<Item = ReaderStats> + '_ {
+        self.open.iter().map(move |(key, reader)| ReaderStats {
+            reader: *key,
+            at: reader.at.clone(),
+            window: reader.told.clone(),
+            bytes_per_s: reader.came.rate(now, RATE_SPAN_MIN),
+            measured: reader.came.span(now),
+        })
+    }
+
     /// A reader opens; what to tell the picker.
     pub(crate) fn opened(&mut self, now: Duration, key: ReaderKey, at: ReaderAt) -> Option<Demand> {
         if self.open.len() >= READERS_MAX && !self.open.contains_key(&key) {
             return None;
         }
-        let mut reader = Reader::new(now, cut(at));
-        let demand = reader.demand(now);
+        self.open.insert(key, Reader::new(now, cut(at)));
+        let ahead_max = self.ahead_max();
+        let reader = self.open.get_mut(&key)?;
+        let demand = reader.demand(now, ahead_max);
         reader.told = demand.bytes.clone();
-        self.open.insert(key, reader);
         Some(demand)
     }
 
@@ -103,7 +171,9 @@ impl Readers {
         } else {
             *reader = Reader::new(now, at);
         }
-        let demand = reader.demand(now);
+        let ahead_max = self.ahead_max();
+        let reader = self.open.get_mut(&key)?;
+        let demand = reader.demand(now, ahead_max);
         let told = &reader.told;
         let near = |a: u64, b: u64| a.abs_diff(b) < STEP_MIN;
         let small = reads_on
@@ -124,8 +194,9 @@ impl Readers {
 
     /// What every reader needs: for a picker that is new.
     pub(crate) fn demands(&mut self, now: Duration) -> Vec<(ReaderKey, Demand)> {
+        let ahead_max = self.ahead_max();
         let demand = |(key, reader): (&ReaderKey, &mut Reader)| {
-            let demand = reader.demand(now);
+            let demand = reader.demand(now, ahead_max);
             reader.told = demand.bytes.clone();
             (*key, demand)
         };
@@ -187,6 +258,38 @@ mod tests {
         let demand = readers.moved(S, KEY, at(500 * MIB..1_000 * MIB, Some(MIB))).unwrap();
         assert_eq!(demand.bytes, 500 * MIB..504 * MIB);
         assert!(readers.closed(KEY) && !readers.closed(KEY));
+    }
+
+    #[test]
+    fn where_room_is_scarce_all_windows_together_fit_it_in_whole_pieces() {
+        let mut readers = Readers::default();
+        readers.set_room(Some(12 * MIB), 1 << 20);
+        let far = at(0..1_000 * MIB, Some(100 * MIB));
+        readers.opened(S, KEY, far.clone());
+        let alone = readers.moved(S, KEY, at(15 * MIB + 5..1_000 * MIB, Some(100 * MIB))).unwrap();
+        assert_eq!(alone.bytes, 15 * MIB + 5..26 * MIB + 5);
+        readers.opened(S, ReaderKey(2), at(500 * MIB..1_000 * MIB, Some(100 * MIB)));
+        assert!(readers.share_room());
+        let mut pieces = 0;
+        for (_, demand) in readers.demands(S) {
+            pieces += demand.bytes.end.div_ceil(MIB) - demand.bytes.start / MIB;
+        }
+        assert!((10..=12).contains(&pieces), "{pieces}");
+        // A probe takes nothing from the windows.
+        readers.opened(S, ReaderKey(3), at(999 * MIB..999 * MIB + 65_536, None));
+        assert_eq!(readers.demands(S)[0].1.bytes, 15 * MIB + 5..20 * MIB + 5);
+    }
+
+    #[test]
+    fn what_comes_into_a_window_is_its_readers_rate() {
+        let mut readers = Readers::default();
+        readers.opened(S, KEY, at(0..1_000 * MIB, None));
+        readers.opened(S, ReaderKey(2), at(500 * MIB..1_000 * MIB, None));
+        for _ in 0..4 {
+            readers.came(2 * S, MIB, MIB / 4);
+        }
+        let rates: Vec<_> = readers.stats(3 * S).map(|reader| reader.bytes_per_s).collect();
+        assert!(rates[0].abs_diff(MIB / 2) < MIB / 16 && rates[1] == 0, "{rates:?}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The torrent and its connections as numbers, and why a reader waits.
 
 use core::net::SocketAddr;
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use crate::{
-    PeerStats, Stats, Wait,
+    PeerStats, ReaderStats, Sources, Stats, Wait,
     peers::Peer,
     torrent::{Phase, Torrent},
 };
@@ -46,8 +46,30 @@ impl Torrent {
             candidates: self.candidates.len(),
             in_flight: progress.requests as usize,
             availability_per_mille: u32::try_from(copies).unwrap_or(u32::MAX),
+            metadata_answered: self.fetch.answered(),
             wait: self.wait(now),
         }
+    }
+
+    /// The readers as numbers.
+    #[must_use]
+    pub fn readers(&self, now: Duration) -> Vec<ReaderStats> {
+        self.readers.stats(now).collect()
+    }
+
+    /// Who has the first of `pieces` that is missing; `None` when all are here. O(peers).
+    #[must_use]
+    pub fn sources(&self, pieces: Range<u32>) -> Option<Sources> {
+        let content = self.content.as_ref()?;
+        let have = content.picker.have();
+        let piece = pieces.filter_map(|piece| content.layout.piece(piece)).find(|piece| !have.has(*piece))?;
+        let has = self.peers.iter().filter(|peer| peer.up && content.picker.peer_has_piece(peer.key, piece));
+        let (mut peers, mut serving) = (0, 0);
+        for peer in has {
+            peers += 1;
+            serving += usize::from(!peer.choking);
+        }
+        Some(Sources { piece, peers, serving })
     }
 
     fn wait(&self, now: Duration) -> Wait {

@@ -1,9 +1,11 @@
 //! What a torrent can tell of itself: counters that are exact, rates over the last seconds, and why a reader waits.
 
 use core::net::SocketAddr;
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use crate::{PeerKey, Source};
+use metainfo::PieceIndex;
+
+use crate::{PeerKey, ReaderAt, ReaderKey, Source};
 
 /// Bytes counted since the torrent value was made. Exact: what trackers are told is made of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,8 +87,36 @@ pub struct Stats {
     pub in_flight: usize,
     /// Whole copies of the torrent among connected peers and us, in thousandths.
     pub availability_per_mille: u32,
+    /// Peers that sent something of the info dictionary.
+    pub metadata_answered: usize,
     /// Why a reader waits.
     pub wait: Wait,
+}
+
+/// One reader as numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReaderStats {
+    /// Which.
+    pub reader: ReaderKey,
+    /// Where it is and what it wants.
+    pub at: ReaderAt,
+    /// What is fetched for it before all else, in bytes of the torrent.
+    pub window: Range<u64>,
+    /// Payload bytes per second that come into its window, over the last five seconds.
+    pub bytes_per_s: u64,
+    /// Over how long that could be measured: little after a seek.
+    pub measured: Duration,
+}
+
+/// Who has a piece that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sources {
+    /// The first piece that is missing.
+    pub piece: PieceIndex,
+    /// Connected peers that have it.
+    pub peers: usize,
+    /// Those of them that serve us.
+    pub serving: usize,
 }
 
 /// One connection as numbers.

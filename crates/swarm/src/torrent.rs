@@ -377,6 +377,7 @@ impl Torrent {
         }
         let mut picker = Picker::new(info.layout, info.have, self.rng.next());
         picker.set_sequential(self.sequential);
+        self.readers.set_room(self.config.limits.window_bytes_max, info.layout.piece_length());
         for (reader, demand) in self.readers.demands(now) {
             picker.reader_opened(reader, demand, now);
         }

@@ -141,7 +141,8 @@ struct Shell {
 impl Shell {
     fn new() -> Self {
         let mut config = Config::new(InfoHash([7; 20]), [1; 20], 42);
-        config.limits = Limits { connections_max: 6, half_open_max: 3, upload_slots_max: 2 };
+        config.limits =
+            Limits { connections_max: 6, half_open_max: 3, upload_slots_max: 2, ..Limits::default() };
         Self {
             torrent: Torrent::new(config),
             now: Duration::from_secs(1),
@@ -264,9 +265,12 @@ impl Shell {
                 self.complete.clear();
                 Input::Rechecked(Bitfield::none(PIECES))
             }
-            Act::Switch(_) => {
-                Input::Limits(Limits { connections_max: 3, half_open_max: 2, upload_slots_max: 1 })
-            }
+            Act::Switch(_) => Input::Limits(Limits {
+                connections_max: 3,
+                half_open_max: 2,
+                upload_slots_max: 1,
+                ..Limits::default()
+            }),
             Act::WebSeed => {
                 if let Some(key) = self.torrent.add_web_seed(self.now) {
                     self.up.push(key);

@@ -332,3 +332,50 @@ fn a_torrent_that_finds_nobody_asks_ever_less_often() {
     let wishes = world.nodes[lonely].seen.iter().filter(|output| **output == Output::PeersWanted).count();
     assert!((6..=10).contains(&wishes), "{wishes} in an hour");
 }
+
+#[test]
+fn a_peer_is_told_of_pieces_that_left_before_it_said_that_it_listens_for_that() {
+    let layout = metainfo::PieceLayout::new(8 * MIB, 1 << 20).unwrap();
+    let mut torrent = swarm::Torrent::new(Config::new(metainfo::InfoHash([7; 20]), [1; 20], 1));
+    let have = metainfo::Bitfield::all(8);
+    let info = swarm::Info { layout, metadata: bytes::Bytes::from_static(b"d"), private: false, have };
+    torrent.handle(S, Input::Info(Box::new(info)));
+    let hello = swarm::Hello {
+        peer_id: [2; 20],
+        fast: true,
+        extended: true,
+        dht: false,
+        encrypted: false,
+        utp: false,
+    };
+    let peer = torrent.accept(S, ([127, 0, 0, 1], 9).into(), hello).unwrap();
+    let sent = |torrent: &mut swarm::Torrent| {
+        let mut all = Vec::new();
+        while let Some(output) = torrent.poll_output() {
+            if let Output::Send { messages, .. } = output {
+                all.extend(messages);
+            }
+        }
+        all
+    };
+    let gone = |messages: &[swarm::Message]| -> Vec<u32> {
+        let gone = messages.iter().filter_map(|message| match message {
+            swarm::Message::DontHave(piece) => Some(*piece),
+            _ => None,
+        });
+        gone.collect()
+    };
+    assert!(sent(&mut torrent).contains(&swarm::Message::HaveAll));
+    torrent.handle(
+        S,
+        Input::Stored(vec![swarm::Stored::Lost(PieceIndex(3)), swarm::Stored::Lost(PieceIndex(4))]),
+    );
+    assert_eq!(gone(&sent(&mut torrent)), [0; 0]);
+    let extensions = peer_wire::Extensions { dont_have: true, ..peer_wire::Extensions::default() };
+    let theirs = peer_wire::ExtendedHandshake { extensions, ..peer_wire::ExtendedHandshake::default() };
+    let batch = vec![swarm::Message::ExtendedHandshake(Box::new(theirs))];
+    torrent.handle(S, Input::Messages { peer, batch });
+    assert_eq!(gone(&sent(&mut torrent)), [3, 4]);
+    torrent.handle(S, Input::Stored(vec![swarm::Stored::Lost(PieceIndex(5))]));
+    assert_eq!(gone(&sent(&mut torrent)), [5]);
+}

@@ -91,7 +91,7 @@ impl Discovery {
         };
         let dht = self.dht.as_ref().map(|dht| dht.search(info_hash, Box::new(sink(swarm::Source::Dht))));
         let lsd = self.lsd.as_ref().map(|lsd| lsd.search(info_hash, Box::new(sink(swarm::Source::Lsd))));
-        Finder { dht, _lsd: lsd }
+        Finder { dht, lsd }
     }
 
     /// Takes the nodes that a public torrent names as ways into the DHT.
@@ -153,10 +153,20 @@ fn wants(config: &Config, port: Option<u16>, dht: Option<&dht::Dht>) -> Vec<Want
 /// The search for one public torrent's peers. A private torrent has none.
 pub(crate) struct Finder {
     dht: Option<dht::Search>,
-    _lsd: Option<lsd::Search>,
+    lsd: Option<lsd::Search>,
 }
 
 impl Finder {
+    /// Whether it looks in the DHT.
+    pub(crate) fn has_dht(&self) -> bool {
+        self.dht.is_some()
+    }
+
+    /// Whether it looks in the local network.
+    pub(crate) fn has_lsd(&self) -> bool {
+        self.lsd.is_some()
+    }
+
     /// More peers are wanted now.
     pub(crate) fn wanted(&self) {
         if let Some(dht) = &self.dht {

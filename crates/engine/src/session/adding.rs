@@ -73,6 +73,8 @@ pub(crate) async fn add(core: &Arc<Core>, mut add: Add) -> Result<(Torrent, bool
     saved.output = std::path::absolute(&output).unwrap_or(output);
     saved.priorities.clear();
     saved.paused = add.paused;
+    saved.watch = add.watch;
+    saved.idle = false;
     saved.sequential = add.sequential;
     saved.super_seed = add.super_seed;
     saved.seed_goal = add.seed_goal;
@@ -97,6 +99,7 @@ pub(crate) async fn add(core: &Arc<Core>, mut add: Add) -> Result<(Torrent, bool
         merge_list(&mut saved.web_seeds, metainfo.web_seeds());
     }
     let select = match (add.select, &read.magnet) {
+        (Select::All, _) if add.watch => Some(Select::Nothing),
         (Select::All, Some(magnet)) => {
             magnet.select.as_ref().map(|ranges| Select::Files(ranges.iter().flatten_files()))
         }

@@ -111,6 +111,11 @@ impl Core {
         self.clock.elapsed()
     }
 
+    /// The time of a moment.
+    pub(crate) fn moment(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.clock)
+    }
+
     /// When that time is, for timers.
     pub(crate) fn instant(&self, at: Duration) -> tokio::time::Instant {
         tokio::time::Instant::from_std(self.clock + at)

@@ -50,6 +50,8 @@ impl Task {
             }
             Command::Resume(done) => {
                 self.goal_ignored = self.goal_ignored || self.resting;
+                self.saved.idle = false;
+                self.watch_anew(now);
                 (self.saved.paused, self.resting) = (false, false);
                 if matches!(self.phase, Phase::Failed(_)) {
                     self.phase = if self.metainfo.is_some() { Phase::Opening } else { Phase::Metadata };

@@ -21,7 +21,9 @@ pub(crate) struct Given {
 impl Given {
     #[expect(clippy::cast_precision_loss, reason = "a ratio's last bits do not matter")]
     pub(crate) fn ratio(&self) -> f64 {
-        if self.wanted == 0 { 0.0 } else { self.uploaded as f64 / self.wanted as f64 }
+        // Of what is only read, what was taken counts.
+        let of = if self.wanted == 0 { self.downloaded } else { self.wanted };
+        if of == 0 { 0.0 } else { self.uploaded as f64 / of as f64 }
     }
 }
 
@@ -163,6 +165,14 @@ mod tests {
         assert_eq!(owed(&asked, &given(50, 36))[0].detail, "ratio 0.50 of 1.00, seeded 36.0 of 72.0 hours");
         assert!(is_reached(SeedGoal::AT_ONCE, &asked, &given(50, 72)));
         assert_eq!(time_left(SeedGoal::AT_ONCE, &asked, &given(50, 71)), Some(Duration::from_secs(3_600)));
+    }
+
+    #[test]
+    fn what_is_only_read_is_measured_by_what_was_taken() {
+        let asked = [("t.example".to_owned(), goal(Some(1.0), None))];
+        let read = |uploaded| Given { wanted: 0, ..given(uploaded, 0) };
+        assert!(!owed(&asked, &read(99)).is_empty() && owed(&asked, &read(100)).is_empty());
+        assert!(!is_reached(SeedGoal::AT_ONCE, &asked, &read(99)));
     }
 
     #[test]

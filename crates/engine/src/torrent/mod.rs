@@ -7,11 +7,13 @@ pub(crate) mod inbox;
 mod opening;
 mod outputs;
 pub(crate) mod readers;
+mod room;
 pub(crate) mod saved;
 mod select;
 mod summary;
 mod task;
 mod wanted;
+mod watching;
 
 use std::{
     net::SocketAddr,
@@ -30,7 +32,7 @@ use self::{
 };
 use crate::{
     EngineError, FileInfo, Limits, PeerInfo, Pieces, Priority, Reader, SeedGoal, Select, Snapshot, State,
-    TrackerInfo, peer::PeerContext, session::Core,
+    StorageKind, TrackerInfo, peer::PeerContext, session::Core,
 };
 
 /// A torrent of a [`Session`](crate::Session). Cheap to clone; dropping it changes nothing.
@@ -323,6 +325,7 @@ impl Torrent {
         let unknown =
             || EngineError::UnknownFile { info_hash: self.info_hash(), file, files: info.files().len() };
         let bytes = info.files().get(file).filter(|file| file.is_stored()).ok_or_else(unknown)?.range();
-        Ok(Reader::new(self.shared.readers.clone(), info.layout(), file, bytes))
+        let piecewise = self.shared.context.core.config.storage == StorageKind::Memory;
+        Ok(Reader::new(self.shared.readers.clone(), info.layout(), file, bytes, piecewise))
     }
 }

@@ -80,6 +80,7 @@ impl Task {
             Err(error) => return self.fail(now, error.to_string()),
         };
         self.store = Some(opened.store.clone());
+        self.guard_room();
         if let (Some(gone), false) = (opened.store.failure(), self.checks_all) {
             // Files that were here are not: nobody's wish but the user's fetches them again, once.
             if !std::mem::take(&mut self.fetch_anew) {

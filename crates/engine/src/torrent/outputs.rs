@@ -168,6 +168,10 @@ impl Task {
     }
 
     fn finished(&mut self, downloaded: bool, whole: bool) {
+        // Nothing is wanted but what is read: nothing can be finished.
+        if self.wanted == 0 && !whole {
+            return;
+        }
         if downloaded && whole {
             self.trackers.completed();
         }

@@ -8,9 +8,10 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
-use metainfo::{Bitfield, PieceIndex};
+use metainfo::{Bitfield, PieceIndex, PieceLayout};
 use storage::Store;
 use swarm::{ReaderAt, ReaderKey};
 use tokio::sync::Notify;
@@ -22,6 +23,9 @@ pub(crate) struct Readers {
     changed: Notify,
 }
 
+/// A file whose reads come no further apart than this is being read.
+const READING_GAP: Duration = Duration::from_secs(30);
+
 struct State {
     store: Option<Store>,
     have: Bitfield,
@@ -31,9 +35,14 @@ struct State {
     ended: bool,
     waiters: Vec<Waiter>,
     changes: BTreeMap<ReaderKey, Change>,
-    open: usize,
     /// Where a reader was last.
     latest: Option<ReaderAt>,
+    /// The demands that are open.
+    demands: BTreeMap<ReaderKey, ReaderAt>,
+    /// Since when files are read without a long pause and when they were last, by their first byte.
+    read: BTreeMap<u64, (Instant, Instant)>,
+    /// When anything was last asked for.
+    active: Instant,
     next_key: u32,
     next_waiter: u64,
 }
@@ -42,6 +51,15 @@ struct Waiter {
     id: u64,
     pieces: Range<u32>,
     waker: Waker,
+    since: Instant,
+}
+
+/// A demand, and the read that waits at its position.
+#[derive(Clone, Debug)]
+pub(crate) struct Demanded {
+    pub(crate) at: ReaderAt,
+    /// The pieces it waits for, and since when.
+    pub(crate) waits: Option<(Range<u32>, Instant)>,
 }
 
 /// What the task has not heard of a demand yet.
@@ -64,8 +82,10 @@ impl Readers {
             ended: false,
             waiters: Vec::new(),
             changes: BTreeMap::new(),
-            open: 0,
             latest: None,
+            demands: BTreeMap::new(),
+            read: BTreeMap::new(),
+            active: Instant::now(),
             next_key: 0,
             next_waiter: 0,
         };
@@ -142,7 +162,38 @@ impl Readers {
 
     /// Demands that are open.
     pub(crate) fn open_count(&self) -> usize {
-        self.lock().open
+        self.lock().demands.len()
+    }
+
+    /// The demands that are open; `layout` tells which read waits where.
+    pub(crate) fn demanded(&self, layout: &PieceLayout) -> BTreeMap<ReaderKey, Demanded> {
+        let state = self.lock();
+        let waits = |at: &ReaderAt| {
+            let first = layout.pieces_of(at.wanted.clone()).next()?;
+            let here = state.waiters.iter().filter(|waiter| waiter.pieces.start == first);
+            here.min_by_key(|waiter| waiter.since).map(|waiter| (waiter.pieces.clone(), waiter.since))
+        };
+        let demanded =
+            |(key, at): (&ReaderKey, &ReaderAt)| (*key, Demanded { at: at.clone(), waits: waits(at) });
+        state.demands.iter().map(demanded).collect()
+    }
+
+    /// The first bytes of files that have been read for `long` without a long pause, the last time just now.
+    pub(crate) fn read_for(&self, long: Duration) -> Vec<u64> {
+        let state = self.lock();
+        let lasts = |(begun, last): &(Instant, Instant)| last.duration_since(*begun) >= long;
+        state.read.iter().filter(|(_, times)| lasts(times)).map(|(file, _)| *file).collect()
+    }
+
+    /// Idleness counts from now on.
+    pub(crate) fn wake(&self) {
+        self.lock().active = Instant::now();
+    }
+
+    /// For how long nobody has asked for anything; nothing, while a read waits.
+    pub(crate) fn idle_for(&self) -> Duration {
+        let state = self.lock();
+        if state.waiters.is_empty() { state.active.elapsed() } else { Duration::ZERO }
     }
 
     /// Where a reader was last, and the pieces that are here.
@@ -163,7 +214,9 @@ impl Readers {
 
     /// Whether all of `pieces` are here.
     pub(crate) fn has_all(&self, pieces: Range<u32>) -> bool {
-        self.lock().has_all(&pieces)
+        let mut state = self.lock();
+        state.active = Instant::now();
+        state.has_all(&pieces)
     }
 
     /// Waits until all of `pieces` are here; the reason if they will not come.
@@ -177,8 +230,9 @@ impl Readers {
             let mut state = self.lock();
             let key = ReaderKey(state.next_key);
             state.next_key = state.next_key.wrapping_add(1);
-            state.open += 1;
             state.latest = Some(at.clone());
+            state.asked(&at);
+            state.demands.insert(key, at.clone());
             state.changes.insert(key, Change { opened: true, at: Some(at.clone()), closed: false });
             key
         };
@@ -188,6 +242,17 @@ impl Readers {
 }
 
 impl State {
+    /// Somebody asks for something.
+    fn asked(&mut self, at: &ReaderAt) {
+        let now = Instant::now();
+        self.active = now;
+        let times = self.read.entry(at.file.start).or_insert((now, now));
+        if now.duration_since(times.1) > READING_GAP {
+            times.0 = now;
+        }
+        times.1 = now;
+    }
+
     fn has_all(&self, pieces: &Range<u32>) -> bool {
         pieces.clone().all(|piece| self.have.has(PieceIndex(piece)))
     }
@@ -224,6 +289,8 @@ impl Demand {
         (self.at.wanted, self.at.bytes_per_s) = (wanted, bytes_per_s);
         let mut state = self.readers.lock();
         state.latest = Some(self.at.clone());
+        state.asked(&self.at);
+        state.demands.insert(self.key, self.at.clone());
         if state.have.is_full() && !state.have.is_empty() {
             return;
         }
@@ -236,7 +303,8 @@ impl Demand {
 impl Drop for Demand {
     fn drop(&mut self) {
         let mut state = self.readers.lock();
-        state.open -= 1;
+        state.active = Instant::now();
+        state.demands.remove(&self.key);
         let change = state.changes.entry(self.key).or_default();
         if change.opened {
             state.changes.remove(&self.key);
@@ -275,7 +343,7 @@ impl Future for Wait {
             Some(waiter) => waiter.waker.clone_from(context.waker()),
             None => {
                 let (pieces, waker) = (self.pieces.clone(), context.waker().clone());
-                state.waiters.push(Waiter { id, pieces, waker });
+                state.waiters.push(Waiter { id, pieces, waker, since: Instant::now() });
             }
         }
         Poll::Pending
@@ -330,6 +398,35 @@ mod tests {
         tokio::task::yield_now().await;
         readers.failed("disk full");
         assert_eq!(waiting.await.unwrap(), Err("disk full".into()));
+    }
+
+    #[tokio::test]
+    async fn it_is_known_who_waits_for_what() {
+        let readers = readers(10);
+        let layout = PieceLayout::new(1_000, 100).unwrap();
+        let ahead = readers.demand(at(300..600));
+        let waiting = readers.demand(at(700..1_000));
+        let mut wait = std::pin::pin!(readers.wait(7..8));
+        assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let waits: Vec<_> = readers
+            .demanded(&layout)
+            .into_values()
+            .map(|demanded| demanded.waits.map(|(pieces, _)| pieces))
+            .collect();
+        assert_eq!(waits, [None, Some(7..8)]);
+        assert_eq!(readers.idle_for(), Duration::ZERO);
+        drop((ahead, waiting));
+        assert!(readers.demanded(&layout).is_empty());
+    }
+
+    #[test]
+    fn a_file_is_read_while_its_reads_follow_each_other() {
+        let readers = readers(4);
+        let mut demand = readers.demand(at(0..10));
+        assert!(readers.read_for(Duration::from_millis(5)).is_empty());
+        std::thread::sleep(Duration::from_millis(6));
+        demand.set(10..20, None);
+        assert_eq!(readers.read_for(Duration::from_millis(5)), [0]);
     }
 
     #[test]

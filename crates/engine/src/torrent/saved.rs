@@ -37,6 +37,10 @@ pub(crate) struct Saved {
     /// Seconds.
     pub(crate) seeding_time: f64,
     pub(crate) paused: bool,
+    /// It was added to be watched.
+    pub(crate) watch: bool,
+    /// Nobody has read it for a while, and it stopped for that.
+    pub(crate) idle: bool,
     /// Of files that are not normal.
     pub(crate) priorities: Vec<(u32, Priority)>,
     pub(crate) sequential: bool,

@@ -51,6 +51,7 @@ pub(super) fn empty(info_hash: InfoHash, added: SystemTime) -> Snapshot {
         limits: Limits::default(),
         sequential: false,
         readers: 0,
+        playback: None,
     }
 }
 
@@ -66,6 +67,10 @@ impl Task {
         let progress = match (&self.phase, info) {
             (Phase::Checking(done, of), _) => share(u64::from(*done), u64::from(*of)),
             (_, None) => 0.0,
+            // Nothing is wanted: what readers have fetched.
+            (_, Some(info)) if self.wanted_piece_bytes == 0 => {
+                share(u64::from(stats.pieces_have), u64::from(info.layout().pieces()))
+            }
             // By pieces: of a file that shares its pieces the last bytes come with others.
             _ => 1.0 - share(left, self.wanted_piece_bytes.max(1)).min(1.0),
         };
@@ -105,6 +110,7 @@ impl Task {
             limits: self.saved.limits,
             sequential: self.saved.sequential,
             readers: self.shared.readers().open_count(),
+            playback: None,
         }
     }
 
@@ -112,6 +118,7 @@ impl Task {
     fn reason(&self, state: State, stats: &Stats) -> Option<String> {
         match (&self.phase, state) {
             (Phase::Failed(reason), _) => return Some(reason.clone()),
+            (_, State::Idle) => return Some("nobody reads it; it goes on when somebody does".into()),
             (_, State::Metadata | State::Downloading) => {}
             _ => return None,
         }

@@ -16,7 +16,9 @@ use super::{
     Plan, Shared,
     inbox::{Answer, INBOX_MAX, Inbox},
     readers::Readers,
+    room,
     saved::Saved,
+    watching::Watch,
 };
 use crate::{
     Event, Priority, Select, Snapshot, State,
@@ -113,6 +115,9 @@ pub(super) struct Task {
     /// The user wants it seeded past its goal.
     pub(super) goal_ignored: bool,
     pub(super) seeding_since: Option<Duration>,
+    pub(super) watch: Watch,
+    /// Where readers' windows are, for a storage with little room.
+    pub(super) windows: room::Windows,
     /// The session has no room for more connections; wait for some.
     pub(super) waits_for_room: bool,
     pub(super) down: Arc<Bucket>,
@@ -158,6 +163,7 @@ impl Task {
             exchange: core.config.pex,
             limits: swarm::Limits {
                 connections_max: core.config.peers_per_torrent_max,
+                window_bytes_max: room::window_bytes_max(&core.config),
                 ..swarm::Limits::default()
             },
             super_seeding: plan.saved.super_seed,
@@ -176,7 +182,7 @@ impl Task {
         let now = core.now();
         let mut swarm = swarm::Torrent::new(config);
         // With metadata it waits until it is known what is on disk: peers would be asked for what we have.
-        if plan.saved.paused || plan.metainfo.is_some() {
+        if plan.saved.paused || plan.saved.idle || plan.metainfo.is_some() {
             swarm.handle(now, Input::Pause);
         }
         let mut peers = plan.peers;
@@ -230,6 +236,8 @@ impl Task {
             resting: false,
             goal_ignored: false,
             seeding_since: None,
+            watch: Watch::new(now),
+            windows: room::Windows::default(),
             waits_for_room: false,
             down,
             up,
@@ -320,7 +328,7 @@ impl Task {
         let announce = self.trackers.next_timeout(now).filter(|_| self.knows_what_is_left());
         // Word of room may cross the look for it.
         let room = self.waits_for_room.then_some(now + LOOK_FOR_ROOM);
-        let mut due = [self.swarm.next_timeout(), announce, None, None, room];
+        let mut due = [self.swarm.next_timeout(), announce, None, None, room, self.idle_due(now)];
         if self.changed {
             due[2] = Some(self.snapshot_at + SNAPSHOT_EVERY);
         }
@@ -351,6 +359,7 @@ impl Task {
         if self.seeding_since.is_some() && self.goal_is_reached(now) {
             self.rest(now);
         }
+        self.look_at_idle(now);
     }
 
     fn take(&mut self, now: Duration, message: Inbox) {
@@ -434,7 +443,11 @@ impl Task {
             self.resting = false;
             self.go_on(now);
         }
-        for (reader, change) in self.shared.readers.take_changes() {
+        let changes = self.shared.readers.take_changes();
+        if changes.values().any(|change| change.at.is_some()) {
+            self.wake_from_idle(now);
+        }
+        for (reader, change) in changes {
             match (change.opened, change.at, change.closed) {
                 (true, Some(at), _) => self.swarm.handle(now, Input::ReaderOpened { reader, at }),
                 (_, _, true) => self.swarm.handle(now, Input::ReaderClosed { reader }),
@@ -442,12 +455,13 @@ impl Task {
                 _ => {}
             }
         }
+        self.move_windows();
         self.changed = true;
     }
 
-    /// Paused, failed, or through with its goal.
+    /// Paused, idle, failed, or through with its goal.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.saved.paused || self.resting || matches!(self.phase, Phase::Failed(_))
+        self.saved.paused || self.saved.idle || self.resting || matches!(self.phase, Phase::Failed(_))
     }
 
     pub(super) fn state(&self) -> State {
@@ -456,6 +470,7 @@ impl Task {
             Phase::Opening | Phase::Checking(..) => State::Checking,
             _ if self.saved.paused => State::Paused,
             Phase::Metadata => State::Metadata,
+            Phase::Ready if self.saved.idle => State::Idle,
             Phase::Ready if self.resting => State::Finished,
             Phase::Ready if self.swarm.is_finished() && self.unnamed.is_empty() => State::Seeding,
             Phase::Ready => State::Downloading,
@@ -465,8 +480,10 @@ impl Task {
     /// Makes a snapshot now, and says what is new in it.
     pub(super) fn publish(&mut self, now: Duration) {
         self.look_at_names(now);
+        self.look_at_watched(now);
         let state = self.state();
-        match (state == State::Seeding, self.seeding_since) {
+        // Of what nobody wants there is nothing to seed: it is a reader's that are here.
+        match (state == State::Seeding && self.wanted > 0, self.seeding_since) {
             (true, None) => self.seeding_since = Some(now),
             (false, Some(since)) => {
                 self.saved.seeding_time += now.saturating_sub(since).as_secs_f64();
@@ -479,9 +496,12 @@ impl Task {
         self.core.downloaded.fetch_add(counters.downloaded.saturating_sub(self.counted.0), Ordering::Relaxed);
         self.core.uploaded.fetch_add(counters.uploaded.saturating_sub(self.counted.1), Ordering::Relaxed);
         self.counted = (counters.downloaded, counters.uploaded);
-        let snapshot = self.summarize(now, state, &stats);
-        // Rates fall without anything happening: look again until they are down.
-        self.changed = snapshot.download_rate > 0 || snapshot.upload_rate > 0 || self.whole_since.is_some();
+        let mut snapshot = self.summarize(now, state, &stats);
+        snapshot.playback = self.playback(now, state, &stats);
+        // Rates fall and waits grow without anything happening: look again until they are down.
+        let waits = snapshot.playback.as_ref().is_some_and(|playback| !playback.readers.is_empty());
+        self.changed =
+            snapshot.download_rate > 0 || snapshot.upload_rate > 0 || self.whole_since.is_some() || waits;
         self.snapshot_at = now;
         let before = self.snapshot.borrow().clone();
         if *before == snapshot {

@@ -63,8 +63,10 @@ impl Task {
     pub(super) fn apply_priorities(&mut self, now: Duration) {
         let Some(metainfo) = self.metainfo.clone() else { return };
         let info = metainfo.info();
-        let wanted = select::wanted_pieces(info, &self.priorities);
-        self.wanted = select::wanted_bytes(info, &self.priorities);
+        let none = vec![Priority::Skip; self.priorities.len()];
+        let fetched = if self.only_windows() { &none } else { &self.priorities };
+        let wanted = select::wanted_pieces(info, fetched);
+        self.wanted = select::wanted_bytes(info, fetched);
         self.wanted_piece_bytes = select::wanted_piece_bytes(info, &wanted);
         if let Some(store) = &self.store {
             // A failure comes as an event as well.

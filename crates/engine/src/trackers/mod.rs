@@ -211,6 +211,11 @@ impl Trackers {
         self.texts.clone()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.texts.iter().map(Vec::len).sum()
+    }
+
     /// Hosts of trackers that answered: whose rules apply.
     pub(crate) fn hosts(&self) -> Vec<String> {
         self.announcer.answered().map(|url| url.host().to_owned()).collect()

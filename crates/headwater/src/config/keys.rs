@@ -190,7 +190,21 @@ pub(crate) const KEYS: &[Key] = &[
         form: Form::Text,
         env: &["HEADWATER_MEMORY_LIMIT"],
         example: "\"512MiB\"",
-        help: "How much memory the pieces may take where storage is memory.",
+        help: "How much memory the pieces may take of each torrent where storage is memory.",
+    },
+    Key {
+        name: "torrent.when_watched",
+        form: Form::Text,
+        env: &["HEADWATER_WHEN_WATCHED"],
+        example: "\"file\"",
+        help: "What is fetched beside what a viewer reads, of a torrent that was added to be watched: file finishes the watched file, torrent all of it, read nothing (of a private torrent the file all the same).",
+    },
+    Key {
+        name: "torrent.when_idle",
+        form: Form::Text,
+        env: &["HEADWATER_WHEN_IDLE"],
+        example: "\"seed\"",
+        help: "What becomes of it when nobody has watched for three minutes: seed goes on, pause stops it until somebody does (never a private one).",
     },
     Key {
         name: "torrent.download_dir",

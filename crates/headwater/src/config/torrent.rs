@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use engine::SeedGoal;
+use engine::{SeedGoal, WhenIdle, WhenWatched};
 
 use super::{
     ConfigError,
@@ -54,6 +54,8 @@ pub(crate) struct TorrentSettings {
     pub(crate) storage: Store,
     /// Bytes.
     pub(crate) memory_limit: u64,
+    pub(crate) when_watched: WhenWatched,
+    pub(crate) when_idle: WhenIdle,
     pub(crate) download_dir: PathBuf,
     pub(crate) seed_ratio: Option<f64>,
     pub(crate) seed_time: Option<Duration>,
@@ -125,6 +127,21 @@ impl TorrentSettings {
                     parse_size(text).filter(|size| *size >= MEMORY_LIMIT_MIN)
                 })?
                 .unwrap_or(512 << 20),
+            when_watched: read
+                .parsed("torrent.when_watched", "file, torrent or read", |text| match text {
+                    "file" => Some(WhenWatched::File),
+                    "torrent" => Some(WhenWatched::Torrent),
+                    "read" => Some(WhenWatched::Read),
+                    _ => None,
+                })?
+                .unwrap_or_default(),
+            when_idle: read
+                .parsed("torrent.when_idle", "seed or pause", |text| match text {
+                    "seed" => Some(WhenIdle::Seed),
+                    "pause" => Some(WhenIdle::Pause),
+                    _ => None,
+                })?
+                .unwrap_or_default(),
             download_dir: set("torrent.download_dir")
                 .map_or_else(|| data_dir.join("downloads"), |text| read.path(&text)),
             seed_ratio: read
@@ -195,6 +212,17 @@ impl TorrentSettings {
             }
             .into(),
             "torrent.memory_limit" => human_size(self.memory_limit).into(),
+            "torrent.when_watched" => match self.when_watched {
+                WhenWatched::File => "file",
+                WhenWatched::Torrent => "torrent",
+                WhenWatched::Read => "read",
+            }
+            .into(),
+            "torrent.when_idle" => match self.when_idle {
+                WhenIdle::Seed => "seed",
+                WhenIdle::Pause => "pause",
+            }
+            .into(),
             "torrent.download_dir" => self.download_dir.display().to_string().into(),
             "torrent.seed_ratio" => {
                 self.seed_ratio.map_or_else(|| UNLIMITED.to_owned(), |ratio| format!("{ratio}")).into()
@@ -302,6 +330,7 @@ mod tests {
         assert_eq!(torrent.download_dir, Path::new("/home/u/.local/share/headwater/downloads"));
         assert_eq!(torrent.seed_ratio, Some(1.0));
         assert!(!torrent.fetch_private);
+        assert_eq!((torrent.when_watched, torrent.when_idle), (WhenWatched::File, WhenIdle::Seed));
     }
 
     #[test]
@@ -318,6 +347,8 @@ mod tests {
         for (key, text) in [
             ("torrent.encryption", "maybe"),
             ("torrent.storage", "tape"),
+            ("torrent.when_watched", "always"),
+            ("torrent.when_idle", "sleep"),
             ("torrent.max_peers", "0"),
             ("torrent.bind_interface", "../../etc"),
             ("torrent.bind_interface", "a-name-that-is-too-long"),

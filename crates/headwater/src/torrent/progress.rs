@@ -300,6 +300,7 @@ fn status(snapshot: &Snapshot) -> String {
             peers()
         ),
         State::Finished => format!("done, {}, ratio {:.2}", of_size(), snapshot.ratio),
+        State::Idle => format!("idle, {}", of_size()),
         State::Paused => format!("paused, {}", of_size()),
         State::Failed => format!("stopped{why}"),
     }

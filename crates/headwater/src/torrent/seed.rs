@@ -51,7 +51,7 @@ async fn run(
         let snapshot = torrent.snapshot();
         progress.show(&snapshot);
         match snapshot.state {
-            State::Downloading | State::Paused => return Err(incomplete(&torrent, dir)),
+            State::Downloading | State::Idle | State::Paused => return Err(incomplete(&torrent, dir)),
             State::Failed => {
                 let why = snapshot.reason.clone().unwrap_or_default();
                 return Err(Failure::Failed(anyhow!("{}: {why}", dir.display())));

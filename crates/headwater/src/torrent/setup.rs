@@ -33,6 +33,8 @@ pub(crate) fn engine_config(settings: &Settings, download_dir: PathBuf, state_di
             config::Store::Memory => StorageKind::Memory,
         },
         memory_limit: torrent.memory_limit,
+        when_watched: torrent.when_watched,
+        when_idle: torrent.when_idle,
         ip_filters: torrent.ip_filter.clone(),
         seed_goal: SeedGoal { ratio: torrent.seed_ratio, time: torrent.seed_time },
         tracker_goals: torrent.tracker_goals.clone(),

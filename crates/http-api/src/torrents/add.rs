@@ -112,6 +112,7 @@ fn instruction(asked: AddJson, source: Source) -> Result<Add, Problem> {
         peers: asked.peers,
         trackers: asked.trackers,
         sequential: asked.sequential,
+        watch: asked.watch,
         paused: asked.paused,
         recheck: asked.recheck,
         seed_goal,

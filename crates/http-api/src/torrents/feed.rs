@@ -2,16 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use engine::{InfoHash, Session, Snapshot};
+use engine::{InfoHash, Playback, Session, Snapshot};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Torrents;
+use super::{Torrents, wait};
 
 /// One listener's knowledge. At first it knows nothing and is told everything.
 #[derive(Default)]
 pub(crate) struct Feed {
     torrents: BTreeMap<InfoHash, Known>,
+    /// Torrents that are read, as was last told.
+    played: BTreeMap<InfoHash, Arc<Playback>>,
     session: Map<String, Value>,
 }
 
@@ -22,7 +24,8 @@ struct Known {
 
 impl Feed {
     /// Events by name: `torrent` with `info_hash` and the fields that changed, or `removed: true`; `session` with the
-    /// fields that changed.
+    /// fields that changed; `playback` with who reads a torrent and what they wait for, whole, at last with `wait: null` and
+    /// no readers.
     pub(crate) fn changes(&mut self, torrents: &Torrents) -> Vec<(&'static str, Value)> {
         let mut changes = Vec::new();
         let all: Vec<Arc<Snapshot>> = torrents.all().iter().map(engine::Torrent::snapshot).collect();
@@ -32,6 +35,16 @@ impl Feed {
             self.torrents.remove(&info_hash);
             changes.push(("torrent", serde_json::json!({ "info_hash": info_hash, "removed": true })));
         }
+        let playing: BTreeMap<InfoHash, Arc<Playback>> = all
+            .iter()
+            .filter_map(|snapshot| Some((snapshot.info_hash, snapshot.playback.clone()?)))
+            .collect();
+        let ended = self.played.keys().filter(|info_hash| !playing.contains_key(*info_hash));
+        let other = playing.iter().filter(|(info_hash, now)| self.played.get(*info_hash) != Some(*now));
+        let told =
+            ended.map(|info_hash| (*info_hash, None)).chain(other.map(|(key, now)| (*key, Some(&**now))));
+        changes.extend(told.filter_map(|(key, now)| Some(("playback", wait::event(key, now)?))));
+        self.played = playing;
         for snapshot in all {
             changes.extend(self.torrent(snapshot).map(|diff| ("torrent", diff)));
         }

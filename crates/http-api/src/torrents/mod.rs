@@ -10,6 +10,7 @@ mod feed;
 mod listings;
 mod model;
 mod view;
+mod wait;
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
@@ -35,6 +36,7 @@ pub(crate) use view::{
     __path_files, __path_metainfo, __path_one, __path_peers, __path_pieces, __path_torrents, __path_trackers,
     files, metainfo, one, peers, pieces, torrents, trackers,
 };
+pub(crate) use wait::{__path_wait, wait};
 
 /// The engine and how clients may use it. Clones share everything.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use library::{FileKind, ListedFile, Listing};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{TorrentFile, Torrents};
+use super::{TorrentFile, Torrents, wait::WaitJson};
 use crate::{
     disposition::media_type,
     limits::{NAMED_PEERS_MAX, NAMED_TRACKERS_MAX},
@@ -30,14 +30,18 @@ pub(super) struct TorrentJson {
     /// lessons, or the biggest film that is neither sample nor extra; of music, the first piece. `null` until the metadata
     /// is here, and where nothing can be played.
     default_video: Option<String>,
+    /// The longest wait of those who read it; `null` when nobody waits.
+    wait: Option<WaitJson>,
     /// `null` until the metadata is here.
     files: Option<Vec<FileJson>>,
 }
 
 impl TorrentJson {
     pub(super) async fn of(torrents: &Torrents, torrent: &Torrent) -> Result<Self, Problem> {
+        let snapshot = torrent.snapshot();
         let mut whole = Self {
-            snapshot: Snapshot::clone(&torrent.snapshot()),
+            wait: snapshot.wait().map(WaitJson::of),
+            snapshot: Snapshot::clone(&snapshot),
             magnet: torrent.magnet(),
             default_video: None,
             files: None,
@@ -141,6 +145,9 @@ pub(super) struct AddJson {
     pub(super) trackers: Vec<String>,
     /// In order rather than rarest first.
     pub(super) sequential: bool,
+    /// It is added to be watched: nothing is fetched but what is read, until a file counts as watched; then what the server's
+    /// `torrent.when_watched` says. Not with `select` or `files`.
+    pub(super) watch: bool,
     /// Not started until resumed.
     pub(super) paused: bool,
     /// Hash what is on disk, whatever is remembered.
@@ -163,6 +170,9 @@ impl AddJson {
         at_most("trackers", self.trackers.len(), NAMED_TRACKERS_MAX)?;
         if self.select.is_some() && self.files.is_some() {
             return Err(Problem::bad_request("both select and files are given: name the files one way"));
+        }
+        if self.watch && (self.select.is_some() || self.files.is_some()) {
+            return Err(Problem::bad_request("watch is given with select or files: what is watched decides"));
         }
         self.seed_goal().map(|_| ())
     }
@@ -302,5 +312,6 @@ mod tests {
         assert!(parse::<AddJson>(br#"{"magnet":"x","seed_ratio":-1}"#).unwrap().check().is_err());
         assert!(parse::<AddJson>(br#"{"magnet":"x","seed_time":1e300}"#).unwrap().check().is_err());
         assert!(parse::<ChangeJson>(br#"{"files":{"0":"urgent"}}"#).is_err());
+        assert!(parse::<AddJson>(br#"{"magnet":"x","watch":true,"files":[0]}"#).unwrap().check().is_err());
     }
 }
