@@ -50,7 +50,7 @@ pub(crate) const KEYS: &[Key] = &[
         form: Form::Text,
         env: &["HEADWATER_IDLE_AFTER"],
         example: "\"3m\"",
-        help: "A film that nobody asked anything of for so long is closed.",
+        help: "A film that nobody asked anything of for so long is closed, and its torrent rests if torrent.when_idle says so.",
     },
     Key {
         name: "library.paths",

@@ -35,6 +35,7 @@ pub(crate) fn engine_config(settings: &Settings, download_dir: PathBuf, state_di
         memory_limit: torrent.memory_limit,
         when_watched: torrent.when_watched,
         when_idle: torrent.when_idle,
+        idle_after: settings.idle_after,
         ip_filters: torrent.ip_filter.clone(),
         seed_goal: SeedGoal { ratio: torrent.seed_ratio, time: torrent.seed_time },
         tracker_goals: torrent.tracker_goals.clone(),
