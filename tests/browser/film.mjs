@@ -44,3 +44,28 @@ export function makeFilms(dir) {
   renameSync(mkv, join(dir, "colours.mkv"));
   renameSync(mp4, join(dir, "colours.mp4"));
 }
+
+export const REEL_SECONDS = 480;
+
+/** Whether a picture is of second `s` of the reel, whose colours come again after 64 seconds. */
+export const isOf = (shown, s) => {
+  const far = (n) => colour(n).reduce((sum, c, i) => sum + (c - shown[i]) ** 2, 0);
+  return [...Array(64).keys()].every((n) => far(n) >= far(s % 64));
+};
+
+/** Makes `reel.mkv` in `dir` unless it is there: colours under noise, so that it takes a while to come; two sounds. */
+export function makeReel(dir) {
+  mkdirSync(dir, { recursive: true });
+  const reel = join(dir, `reel-${REEL_SECONDS}.mkv`), part = join(dir, "part-reel.mkv");
+  if (existsSync(reel)) return reel;
+  const frame = (s) => Buffer.alloc(320 * 180 * 3, Buffer.from(colour(s)));
+  const input = Buffer.concat([...Array(REEL_SECONDS).keys()].map(frame));
+  const tone = (hz) => ["-f", "lavfi", "-i", `sine=frequency=${hz}:sample_rate=48000:duration=${REEL_SECONDS}`];
+  execFileSync("ffmpeg", ["-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "320x180", "-r", "1", "-i", "pipe:0",
+    ...tone(440), ...tone(880), "-map", "0:v", "-map", "1:a", "-map", "2:a", "-vf", "fps=24,noise=alls=20:allf=t,format=yuv420p",
+    "-c:v", "libx264", "-preset", "ultrafast", "-b:v", "700k", "-maxrate", "700k", "-bufsize", "700k", "-g", "60", "-c:a", "aac",
+    "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu", "-t", String(REEL_SECONDS), part],
+  { input, stdio: ["pipe", "inherit", "inherit"] });
+  renameSync(part, reel);
+  return reel;
+}

@@ -1,13 +1,13 @@
 // Starts the server over the test's films and Debian's Chromium in front of it.
-import { spawn } from "node:child_process";
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { copyFileSync, mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { makeFilms } from "./film.mjs";
+import { makeFilms, makeReel } from "./film.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../..");
@@ -24,7 +24,6 @@ export async function startServer() {
   makeFilms(films);
   const scratch = mkdtempSync(join(tmpdir(), "headwater-browser-"));
   const port = await freePort();
-  const binary = resolve(process.env.HEADWATER_BIN ?? join(root, "target/release/headwater"));
   const child = spawn(binary, ["serve", "--host", "127.0.0.1", "--port", String(port), "--target-path", films,
     "--cache-path", join(scratch, "cache"), "--data-dir", join(scratch, "data"),
     "--no-dht", "--no-lsd", "--no-upnp"], { stdio: ["ignore", "inherit", "inherit"] });
@@ -41,6 +40,58 @@ export async function startServer() {
     if (tries > 400) { await stop(); throw new Error("the server lists no films"); }
     await new Promise((done) => setTimeout(done, 50));
   }
+}
+
+const binary = resolve(process.env.HEADWATER_BIN ?? join(root, "target/release/headwater"));
+
+/** A film that only seeders have, and a server beside them: `{ url, id, magnet, seeders, kill, start, stop, json }`. */
+export async function startSwarm({ seeders: count, rate }) {
+  const reel = makeReel(resolve(process.env.HEADWATER_BROWSER_FILMS ?? join(root, "target/browser-films"), "swarm"));
+  const scratch = mkdtempSync(join(tmpdir(), "headwater-swarm-"));
+  const seed = join(scratch, "seed"), torrent = join(scratch, "reel.torrent");
+  mkdirSync(seed);
+  copyFileSync(reel, join(seed, "reel.mkv"));
+  const env = { PATH: process.env.PATH, HOME: scratch };
+  const made = JSON.parse(execFileSync(binary, ["create", join(seed, "reel.mkv"), "--json", "-o", torrent, "--piece-length", "65536"], { env }));
+  const port = await freePort(), peerPort = await freePort(), url = `http://127.0.0.1:${port}`;
+  const python = process.env.HEADWATER_LIBTORRENT_PYTHON ?? "/usr/bin/python3";
+
+  const ends = (child) => new Promise((done) => child.once("exit", done));
+  const startSeeder = async (at) => {
+    const child = spawn(python, [join(root, "tests/swarm/libtorrent_peer.py"), "--listen", `127.0.0.1:${at}`, "--seed", "--torrent", torrent,
+      "--save", seed, "--upload-limit", String(rate)], { stdio: ["pipe", "pipe", "inherit"] });
+    const ended = ends(child);
+    await Promise.race([new Promise((done) => child.stdout.once("data", done)), ended]);
+    child.stdout.resume();
+    return { port: at, stop: async () => { child.kill("SIGKILL"); await ended; } };
+  };
+  const seeders = {
+    all: [],
+    start: async () => { seeders.all = await Promise.all(seeders.ports.map(startSeeder)); },
+    stop: async () => { await Promise.all(seeders.all.splice(0).map((seeder) => seeder.stop())); },
+    ports: [],
+  };
+  for (let n = 0; n < count; n++) seeders.ports.push(await freePort());
+  await seeders.start();
+
+  let server = null;
+  const start = async () => {
+    const child = spawn(binary, ["serve", "--host", "127.0.0.1", "--port", String(port), "--listen-port", String(peerPort), "--no-dht", "--no-lsd",
+      "--no-upnp", "--download-dir", join(scratch, "films"), "--cache-path", join(scratch, "cache"), "--data-dir", join(scratch, "data")],
+    { env, stdio: ["ignore", "inherit", "inherit"] });
+    server = { child, ended: ends(child) };
+    for (let tries = 0; tries < 300; tries++) {
+      if (await fetch(`${url}/healthz`).then((answer) => answer.ok, () => false)) return;
+      await new Promise((done) => setTimeout(done, 20));
+    }
+    throw new Error("the server does not start");
+  };
+  const kill = async () => { server.child.kill("SIGKILL"); await server.ended; };
+  await start();
+  const stop = async () => { await seeders.stop(); await kill(); rmSync(scratch, { recursive: true, force: true }); };
+  const json = async (path) => (await fetch(`${url}/api/v1/torrents/${made.info_hash}${path}`)).json();
+  const magnet = `magnet:?xt=urn:btih:${made.info_hash}` + seeders.ports.map((at) => `&x.pe=127.0.0.1:${at}`).join("");
+  return { url, id: `${made.info_hash}-0`, magnet, seeders, start, kill, stop, json };
 }
 
 async function listVideos(url) {

@@ -21,6 +21,27 @@ export async function getJson(path, signal) {
   throw new ApiError(problem);
 }
 
+/** Asks again while the server does not answer or says that it cannot yet. */
+export async function untilAnswered(ask, signal) {
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted || (error.status !== 503 && error.status !== 0)) throw error;
+      await new Promise((done) => setTimeout(done, 2_000));
+    }
+  }
+}
+
+/** The problem that the body of an answer tells of; null if it is none. */
+export function problemIn(body) {
+  try {
+    return JSON.parse(typeof body === "string" ? body : new TextDecoder().decode(body));
+  } catch {
+    return null;
+  }
+}
+
 /** What the server says is wrong with an address; null if nothing is. */
 export async function problemAt(url, signal) {
   try {

@@ -4,14 +4,17 @@ import * as api from "./api.js";
 import { decodable } from "./codecs.js";
 import { announce, el } from "./dom.js";
 
-// A slow disk or a piece that is still on its way is waited for; what fails is tried again.
-const patient = {
-  default: {
-    maxTimeToFirstByteMs: Infinity,
-    maxLoadTimeMs: 120_000,
-    timeoutRetry: { maxNumRetry: 4, retryDelayMs: 500, maxRetryDelayMs: 8_000 },
-    errorRetry: { maxNumRetry: 6, retryDelayMs: 500, maxRetryDelayMs: 8_000 },
+// A slow disk or a piece that is still on its way is waited for. A server that is being started again, or that knows nobody who
+// has the bytes (503), is asked again until it answers: only what it refuses for good stops a film.
+const again = {
+  maxNumRetry: 600, retryDelayMs: 1_000, maxRetryDelayMs: 3_000, backoff: "linear",
+  shouldRetry: (retry, count, _late, response) => {
+    const status = response?.code ?? 0;
+    return count < retry.maxNumRetry && (status < 400 || status === 408 || status === 429 || status >= 500);
   },
+};
+const patient = {
+  default: { maxTimeToFirstByteMs: Infinity, maxLoadTimeMs: 120_000, timeoutRetry: again, errorRetry: again },
 };
 const CONFIG = {
   enableWorker: false,
@@ -86,7 +89,7 @@ export function watch(content, id, signal) {
       el("p", {}, "Other players (VLC, mpv) can open the file itself: ", el("a", { href: `${base}/file` }, `${location.origin}${base}/file`))));
   };
   video.addEventListener("waiting", () => { wait.hidden = false; });
-  for (const event of ["playing", "seeked", "canplay", "loadeddata"]) video.addEventListener(event, () => { wait.hidden = true; });
+  for (const event of ["playing", "seeked", "canplay", "loadeddata"]) video.addEventListener(event, () => { wait.hidden = true; wait.textContent = "Loading"; });
   video.addEventListener("error", () => {
     if (!hls && video.error) fail("This browser cannot play it", video.error.message || `media error ${video.error.code}`);
   });
@@ -104,7 +107,7 @@ export function watch(content, id, signal) {
     hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, () => { subtitles.select.value = String(hls.subtitleTrack); });
     let recovered = 0;
     hls.on(Hls.Events.ERROR, (_, data) => {
-      if (!data.fatal) return;
+      if (!data.fatal) return void (data.type === Hls.ErrorTypes.NETWORK_ERROR && tell(data));
       // Nobody's film stops for want of its subtitles.
       if (data.frag?.type === "subtitle" || data.details.startsWith("subtitle")) {
         hls.subtitleTrack = -1;
@@ -123,6 +126,14 @@ export function watch(content, id, signal) {
     fail("This browser plays no streams", "It has neither media source extensions nor HLS.");
   }
 
+  // Why it waits, while it is asked again.
+  function tell(data) {
+    const status = data.response?.code ?? 0;
+    if (status && status < 500) return;
+    wait.textContent = status ? api.problemIn(data.networkDetails?.response)?.detail ?? "Not here yet" : "The server does not answer";
+    wait.hidden = video.readyState > 2 && !video.paused;
+  }
+
   // hls.js knows only the status of a failed request; the server's reason is in its body.
   async function explain(url, details, message) {
     const problem = await api.problemAt(url, signal);
@@ -130,7 +141,7 @@ export function watch(content, id, signal) {
     fail(problem?.title ?? "Playback stopped", problem?.message ?? [details, message].filter(Boolean).join(" · "));
   }
 
-  api.video(id, codecs, signal).then((info) => {
+  api.untilAnswered(() => api.video(id, codecs, signal), signal).then((info) => {
     heading.textContent = info.title;
     document.title = `${info.title} · Headwater`;
     const picture = info.tracks.find((t) => t.kind === "video");

@@ -8,5 +8,6 @@ pub mod film;
 pub mod fixtures;
 pub mod oracle;
 pub mod playlist;
+pub mod reels;
 pub mod server;
 pub mod swarm;

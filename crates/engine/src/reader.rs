@@ -20,6 +20,9 @@ use crate::torrent::readers::{Demand, Readers};
 /// Stretches that one reader is known to want at a time. Past it the oldest hint is forgotten.
 const WINDOWS_MAX: usize = 16;
 
+/// A read longer than this waits in steps: windows reach only so far, and move on when something was read.
+const WAIT_STEP: u64 = 2 << 20;
+
 /// How often, and after what time, a read is tried again whose pieces are known to be here and on their way out of memory.
 const RETRIES_MAX: u32 = 100;
 const RETRY_AFTER: Duration = Duration::from_millis(10);
@@ -79,6 +82,13 @@ impl Reader {
         Some(self.rate.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
     }
 
+    /// Whether a read at `at` goes on in this window: not if it leaves out what is still to come, which is another rendition's.
+    fn continues(&self, window: &Window, at: u64) -> bool {
+        let from = window.demand.at().wanted.start;
+        (from..=window.end).contains(&at)
+            && (at == from || self.readers.has_all(self.layout.pieces_of(from..at)))
+    }
+
     fn windows(&self) -> MutexGuard<'_, Vec<Window>> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,9 +106,8 @@ impl Reader {
     fn begin(&self, wanted: &Range<u64>) -> Reading<'_> {
         let rate = self.rate();
         let mut windows = self.windows();
-        let continues = windows.iter().position(|window| {
-            window.reads == 0 && (window.demand.at().wanted.start..=window.end).contains(&wanted.start)
-        });
+        let continues =
+            windows.iter().position(|window| window.reads == 0 && self.continues(window, wanted.start));
         let idle =
             || windows.iter().position(|window| window.reads == 0 && window.demand.at().wanted.is_empty());
         let id = match continues.or_else(idle) {
@@ -107,15 +116,16 @@ impl Reader {
                 let continued = continues.is_some();
                 window.end = if continued { window.end.max(wanted.end) } else { wanted.end };
                 window.reads += 1;
-                window.demand.set(wanted.start..window.end, rate);
+                window.demand.set(wanted.start..window.end, rate, None);
                 window.id
             }
-            None => self.open(&mut windows, wanted.clone(), 1),
+            None => self.open(&mut windows, wanted.clone(), None),
         };
         Reading { reader: self, id, done: None }
     }
 
-    fn open(&self, windows: &mut Vec<Window>, wanted: Range<u64>, reads: usize) -> u64 {
+    /// For a read that waits, or for one that will come after so long.
+    fn open(&self, windows: &mut Vec<Window>, wanted: Range<u64>, ahead: Option<Duration>) -> u64 {
         if windows.len() >= WINDOWS_MAX
             && let Some(oldest) = windows.iter().position(|window| window.reads == 0)
         {
@@ -123,7 +133,8 @@ impl Reader {
         }
         let id = windows.iter().map(|window| window.id).max().unwrap_or(0) + 1;
         let end = wanted.end;
-        let at = ReaderAt { file: self.bytes.clone(), wanted, bytes_per_s: self.rate() };
+        let at = ReaderAt { file: self.bytes.clone(), wanted, bytes_per_s: self.rate(), ahead };
+        let reads = usize::from(ahead.is_none());
         windows.push(Window { demand: self.readers.demand(at), end, reads, id });
         id
     }
@@ -135,13 +146,13 @@ impl Reader {
         }
         let rate = self.rate();
         let mut windows = self.windows();
-        if let Some(window) = windows.iter_mut().find(|window| {
-            window.reads == 0 && (window.demand.at().wanted.start..=window.end).contains(&read.start)
-        }) {
+        if let Some(window) =
+            windows.iter_mut().find(|window| window.reads == 0 && self.continues(window, read.start))
+        {
             window.end = window.end.max(read.end);
-            window.demand.set(read.end..window.end, rate);
+            window.demand.set(read.end..window.end, rate, Some(Duration::ZERO));
         } else if windows.is_empty() {
-            self.open(&mut windows, read.end..read.end, 0);
+            self.open(&mut windows, read.end..read.end, Some(Duration::ZERO));
         }
     }
 
@@ -178,10 +189,19 @@ impl Reader {
         let pieces = self.layout.pieces_of(wanted.clone());
         let (mut reading, mut retries) = (None, 0);
         loop {
-            if !self.readers.has_all(pieces.clone()) {
-                reading.get_or_insert_with(|| self.begin(&wanted));
-                let failed = |reason: Arc<str>| self.failed(range, &reason);
-                self.readers.wait(pieces.clone()).await.map_err(failed)?;
+            let mut step = wanted.start;
+            while !self.readers.has_all(self.layout.pieces_of(step..wanted.end)) {
+                let end = wanted.end.min(step.saturating_add(WAIT_STEP));
+                let mut waits = self.begin(&(step..wanted.end));
+                let came = self.readers.wait(self.layout.pieces_of(step..end)).await;
+                came.map_err(|reason: Arc<str>| self.failed(range, &reason))?;
+                if end < wanted.end {
+                    waits.done = Some(end);
+                } else {
+                    reading = Some(waits);
+                    break;
+                }
+                step = end;
             }
             let Some(store) = self.readers.store() else {
                 return Err(self.failed(range, "the torrent is not running"));
@@ -229,7 +249,7 @@ impl Drop for Reading<'_> {
         let window = &mut windows[index];
         window.reads -= 1;
         match self.done {
-            Some(end) => window.demand.set(end..window.end.max(end), rate),
+            Some(end) => window.demand.set(end..window.end.max(end), rate, Some(Duration::ZERO)),
             // Given up: nobody waits for these bytes.
             None => {
                 windows.remove(index);
@@ -288,11 +308,13 @@ impl ByteSource for Reader {
             Some(window) if window.end >= wanted.end => {}
             Some(window) => {
                 window.end = wanted.end;
-                let start = window.demand.at().wanted.start;
-                window.demand.set(start..wanted.end, rate);
+                let at = window.demand.at();
+                let (start, ahead) = (at.wanted.start, at.ahead);
+                window.demand.set(start..wanted.end, rate, ahead);
             }
             None => {
-                self.open(&mut windows, wanted, 0);
+                let ahead = Duration::from_millis(u64::from(hint.deadline_ms));
+                self.open(&mut windows, wanted, Some(ahead));
             }
         }
     }

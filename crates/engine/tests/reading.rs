@@ -61,6 +61,18 @@ async fn two_readers_far_apart_are_both_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_longer_than_any_window_comes_whole() {
+    let made = make(&[("film.mkv", 16_000_000)], 65_536, false);
+    let (seeder, leecher, torrent) = slow_swarm(&made, Select::Nothing).await;
+    let reader = torrent.reader(FileIndex(0)).unwrap();
+    let read = reader.read_at(ByteRange::new(1_000_000, 6_500_000));
+    let read = timeout(2 * SOON, read).await.expect("in time").unwrap();
+    assert!(read == made.files[0].1[1_000_000..6_500_000]);
+    leecher.session.stop().await;
+    seeder.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_goes_takes_its_demand_with_it() {
     let made = make(&[("film.mkv", 16_000_000)], 65_536, false);
     let (seeder, leecher, torrent) = slow_swarm(&made, Select::Nothing).await;

@@ -360,7 +360,11 @@ impl AskedSegment<'_> {
         if let Some(not_modified) = kept(&etag, headers)? {
             return Ok(not_modified);
         }
-        let segment = self.title.segment(self.rendition, self.index, self.format).await?;
+        let mut segment = self.title.segment(self.rendition, self.index, self.format).await?;
+        if !self.title.is_here() {
+            // Nobody may have the rest: that is said before the head is sent.
+            segment.body.begin().await?;
+        }
         let kind = if is_text { "text/vtt; charset=utf-8" } else { self.media_type };
         stream(state, segment, kind)
     }

@@ -56,8 +56,25 @@ impl SegmentStream {
         Self { inner: Inner::Layout(Box::new(layout)), title: Some(Arc::clone(title)), hinted: None }
     }
 
-    /// What its source was told is taken back if it is dropped before its end.
-    pub(crate) fn hinted(&mut self, hinted: Hinted) {
+    /// Waits for the first bytes that the source has to give. The length and the first bytes of a segment may be known
+    /// without them: who would rather not begin what never ends asks first.
+    ///
+    /// # Errors
+    /// Why they do not come.
+    ///
+    /// # Cancel safety
+    /// Safe: the read is given up.
+    pub async fn begin(&mut self) -> Result<(), MediaError> {
+        let title = self.title.as_deref().map_or("", Title::video_id);
+        match &mut self.inner {
+            Inner::Layout(layout) => layout.begin().await.map_err(|e| MediaError::from_source(title, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What its source was told is taken back if it is dropped before its end, which comes after `len` bytes.
+    pub(crate) fn hinted(&mut self, mut hinted: Hinted, len: Option<u64>) {
+        hinted.left = len;
         self.hinted = Some(hinted);
     }
 }
@@ -68,12 +85,21 @@ pub(crate) struct Hinted {
     title: Arc<Title>,
     rendition: RenditionId,
     index: SegmentIndex,
+    /// Bytes to come, where that is known: a body of known length is not asked for its end.
+    left: Option<u64>,
     read: bool,
 }
 
 impl Hinted {
     pub(crate) fn new(title: &Arc<Title>, rendition: RenditionId, index: SegmentIndex) -> Self {
-        Self { title: Arc::clone(title), rendition, index, read: false }
+        Self { title: Arc::clone(title), rendition, index, left: None, read: false }
+    }
+
+    fn sent(&mut self, bytes: u64) {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(bytes);
+            self.read = *left == 0;
+        }
     }
 }
 
@@ -101,6 +127,9 @@ impl Stream for SegmentStream {
         };
         match &next {
             Poll::Ready(Some(Ok(bytes))) => {
+                if let Some(hinted) = &mut this.hinted {
+                    hinted.sent(bytes.len() as u64);
+                }
                 if let Some(title) = title {
                     bump(&title.counters().segment_bytes_sent, bytes.len() as u64);
                 }

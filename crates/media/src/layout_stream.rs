@@ -52,6 +52,25 @@ impl LayoutStream {
         }
     }
 
+    /// Waits for the first bytes that are not ours to write: a segment of which they never come is better not begun.
+    ///
+    /// # Cancel safety
+    /// Safe: the read is given up.
+    pub(crate) async fn begin(&mut self) -> Result<(), SourceError> {
+        let first = self.layout.parts.iter().enumerate().find_map(|(at, part)| match part {
+            Part::Source(range) if !range.is_empty() => Some((at, *range)),
+            _ => None,
+        });
+        let Some((at, range)) = first else { return Ok(()) };
+        let span = self.span(at, range);
+        let read = match self.source.try_read_at(span) {
+            Some(read) => read,
+            None => self.source.read_at(span).await,
+        };
+        self.window = whole(span, read?)?;
+        Ok(())
+    }
+
     /// The next bytes; `None` at the end.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, SourceError>>> {
         loop {
@@ -77,7 +96,7 @@ impl LayoutStream {
                 Some(Part::Source(range)) => {
                     let rest = ByteRange::new(range.start().saturating_add(self.gone), range.end());
                     if !rest.is_empty() && !self.window.0.contains(rest.start()) {
-                        let span = self.span(rest);
+                        let span = self.span(self.part, rest);
                         match self.source.try_read_at(span).map(|a| a.and_then(|bytes| whole(span, bytes))) {
                             Some(Ok(window)) => self.window = window,
                             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -126,15 +145,15 @@ impl LayoutStream {
         }
     }
 
-    /// What to read for the part that goes on with `rest`: with the parts after it, as long as little is wasted.
-    fn span(&self, rest: ByteRange) -> ByteRange {
+    /// What to read for the part at `at` that goes on with `rest`: with the parts after it, as long as little is wasted.
+    fn span(&self, at: usize, rest: ByteRange) -> ByteRange {
         let first_end = rest.end().min(rest.start().saturating_add(READ_BYTES));
         let mut span = ByteRange::new(rest.start(), first_end);
         let mut useful = span.len();
         if first_end < rest.end() {
             return span;
         }
-        for part in self.layout.parts.iter().skip(self.part + 1) {
+        for part in self.layout.parts.iter().skip(at + 1) {
             let Part::Source(next) = part else { continue };
             if next.start() < span.end() || next.end().saturating_sub(span.start()) > READ_BYTES {
                 break;
@@ -283,6 +302,25 @@ mod tests {
         let next = poll_fn(|cx| stream.poll_chunk(cx)).await.unwrap().unwrap();
         assert_eq!(next, bytes[10..90_000]);
         assert!(poll_fn(|cx| stream.poll_chunk(cx)).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_waited_for_before_the_head_is_read_once() {
+        let bytes = file(100_000);
+        let source = Arc::new(LateSource::new(MemorySource::new(bytes.clone())));
+        let parts =
+            vec![Part::Inline(Bytes::from_static(b"header")), Part::Source(ByteRange::new(10, 90_000))];
+        let layout = layout_of(parts);
+        let mut stream = LayoutStream::new(source.clone(), layout.clone());
+        {
+            let mut begun = std::pin::pin!(stream.begin());
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            assert!(begun.as_mut().poll(&mut cx).is_pending());
+            source.arrive(ByteRange::new(0, 100_000));
+            begun.await.unwrap();
+        }
+        assert_eq!(collect_ready(stream).concat(), expected(&layout, &bytes));
+        assert_eq!(source.bytes_read(), 89_990);
     }
 
     proptest! {

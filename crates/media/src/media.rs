@@ -124,6 +124,13 @@ impl Media {
         Some(Arc::clone(title))
     }
 
+    /// Closes a title whose bytes are gone: whoever asks next opens it anew.
+    pub fn close(&self, video_id: &str) {
+        if let Some(title) = self.get(video_id) {
+            self.shared.drop_title(&title);
+        }
+    }
+
     /// Numbers of now.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -287,7 +287,7 @@ impl Title {
         };
         let answer = answer.map(|mut answer| {
             if let Some(hinted) = hinted {
-                answer.body.hinted(hinted);
+                answer.body.hinted(hinted, answer.len);
             }
             answer
         });

@@ -47,7 +47,7 @@ fn bytes_in(rate: u64, time: Duration) -> u64 {
 
 impl Player {
     fn at(&self) -> ReaderAt {
-        ReaderAt { file: 0..self.end, wanted: self.position..self.end, bytes_per_s: self.rate }
+        ReaderAt { file: 0..self.end, wanted: self.position..self.end, bytes_per_s: self.rate, ahead: None }
     }
 
     /// Whether the latest seek has what it is timed for.

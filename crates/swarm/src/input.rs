@@ -1,7 +1,7 @@
 //! Everything that can happen to a torrent: what the shell feeds to [`Torrent::handle`](crate::Torrent::handle).
 
 use core::net::SocketAddr;
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
 use metainfo::{Bitfield, Block, PieceIndex};
@@ -51,6 +51,8 @@ pub struct ReaderAt {
     pub wanted: Range<u64>,
     /// Bytes per second that it takes, where known (the media's bit rate); otherwise its progress is measured.
     pub bytes_per_s: Option<u64>,
+    /// Nobody waits for it; it will be wanted after so long, and comes after what somebody waits for.
+    pub ahead: Option<Duration>,
 }
 
 /// A block that was asked for with [`Output::Read`](crate::Output::Read).

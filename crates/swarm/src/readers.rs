@@ -84,7 +84,7 @@ impl Reader {
     fn demand(&self, now: Duration, ahead_max: u64) -> Demand {
         let start = self.at.wanted.start;
         let wanted = start..self.at.wanted.end.min(self.at.file.end).max(start);
-        if self.is_probe() {
+        if self.at.ahead.is_none() && self.is_probe() {
             // Due at once, before what others only read ahead.
             return Demand { bytes: wanted, bytes_per_s: None, deadline: Duration::ZERO };
         }
@@ -99,7 +99,7 @@ impl Reader {
         Demand {
             bytes,
             bytes_per_s: self.at.bytes_per_s.or((measured > 0).then_some(measured)),
-            deadline: now,
+            deadline: now + self.at.ahead.unwrap_or_default(),
         }
     }
 }
@@ -164,6 +164,7 @@ impl Readers {
         let reader = self.open.get_mut(&key)?;
         let at = cut(at);
         let (old, new) = (reader.at.wanted.start, at.wanted.start);
+        let waits = reader.at.ahead.is_none();
         let reads_on = new >= old && new - old <= STEP_MAX && at.file == reader.at.file;
         if reads_on {
             reader.taken.add(now, new - old);
@@ -176,7 +177,11 @@ impl Readers {
         let demand = reader.demand(now, ahead_max);
         let told = &reader.told;
         let near = |a: u64, b: u64| a.abs_diff(b) < STEP_MIN;
+        // What is wanted to its last byte may be waited for to its last byte: the picker must have heard of that.
+        let heard = demand.bytes.end <= told.end || demand.bytes.end < reader.at.wanted.end;
         let small = reads_on
+            && heard
+            && waits == reader.at.ahead.is_none()
             && near(told.start, demand.bytes.start)
             && near(told.end, demand.bytes.end)
             && (demand.bytes.end == told.end || demand.bytes.end - demand.bytes.start > 2 * STEP_MIN);
@@ -229,7 +234,7 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     fn at(wanted: Range<u64>, bytes_per_s: Option<u64>) -> ReaderAt {
-        ReaderAt { file: 0..1_000 * MIB, wanted, bytes_per_s }
+        ReaderAt { file: 0..1_000 * MIB, wanted, bytes_per_s, ahead: None }
     }
 
     #[test]
@@ -248,6 +253,28 @@ mod tests {
         assert_eq!(demand.bytes, MIB..9 * MIB);
         let demand = readers.moved(2 * S, KEY, at(16 * MIB..1_000 * MIB, Some(MIB))).unwrap();
         assert_eq!(demand.bytes, 16 * MIB..56 * MIB);
+    }
+
+    #[test]
+    fn what_is_only_hinted_is_due_after_what_is_waited_for_however_short() {
+        let mut readers = Readers::default();
+        let hinted = ReaderAt { ahead: Some(4 * S), ..at(600_000..900_000, Some(100_000)) };
+        let hinted = readers.opened(S, ReaderKey(2), hinted).unwrap();
+        let waits = readers.opened(S, KEY, at(0..600_000, Some(100_000))).unwrap();
+        assert_eq!((waits.deadline, hinted.deadline, hinted.bytes), (S, 5 * S, 600_000..900_000));
+        // Once somebody waits for it, it is due.
+        let waits = readers.moved(2 * S, ReaderKey(2), at(600_000..900_000, Some(100_000))).unwrap();
+        assert_eq!(waits.deadline, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_few_bytes_more_that_a_read_waits_for_are_heard_of() {
+        let mut readers = Readers::default();
+        readers.opened(S, KEY, at(0..MIB, Some(MIB)));
+        let demand = readers.moved(S, KEY, at(0..MIB + 10_000, Some(MIB))).unwrap();
+        assert_eq!(demand.bytes, 0..MIB + 10_000);
+        // Reading on within it is not.
+        assert!(readers.moved(S, KEY, at(10_000..MIB + 10_000, Some(MIB))).is_none());
     }
 
     #[test]
@@ -295,7 +322,8 @@ mod tests {
     #[test]
     fn a_window_stays_within_the_file() {
         let mut readers = Readers::default();
-        let at = ReaderAt { file: 10 * MIB..11 * MIB, wanted: 10 * MIB..u64::MAX, bytes_per_s: None };
+        let at =
+            ReaderAt { file: 10 * MIB..11 * MIB, wanted: 10 * MIB..u64::MAX, bytes_per_s: None, ahead: None };
         assert_eq!(readers.opened(S, KEY, at).unwrap().bytes, 10 * MIB..11 * MIB);
     }
 }

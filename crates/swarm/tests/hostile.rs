@@ -237,7 +237,12 @@ impl Shell {
                 have: Bitfield::none(PIECES),
             })),
             Act::Reader(reader, start, end) => {
-                let at = ReaderAt { file: 0..PIECE * 6, wanted: start..end, bytes_per_s: Some(start) };
+                let at = ReaderAt {
+                    file: 0..PIECE * 6,
+                    wanted: start..end,
+                    bytes_per_s: Some(start),
+                    ahead: None,
+                };
                 let reader = ReaderKey(u32::from(reader));
                 if end % 2 == 0 {
                     Input::ReaderOpened { reader, at }

@@ -57,7 +57,7 @@ fn a_watched_torrent_asks_for_no_more_than_a_seek_can_bear() {
     assert!((4..=24).contains(&in_flight), "{in_flight} blocks in flight at 64 a second");
     // The reader seeks: the first byte comes as soon as what is under way has drained.
     let began = world.now;
-    let at = ReaderAt { file: 0..64 * MIB, wanted: 40 * MIB..64 * MIB, bytes_per_s: None };
+    let at = ReaderAt { file: 0..64 * MIB, wanted: 40 * MIB..64 * MIB, bytes_per_s: None, ahead: None };
     world.input(leech, Input::ReaderMoved { reader: ReaderKey(1), at });
     assert!(world.nodes[leech].sent["cancel"] > 0);
     let there = |world: &World| world.nodes[leech].torrent.have().unwrap().has(PieceIndex(40));

@@ -41,6 +41,17 @@ impl Libtorrent {
         Self::start(share, "127.0.0.1", &[&["--seed", "--torrent", &torrent, "--save", &save], more].concat())
     }
 
+    /// The same at this address, where one was before.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn seed_at(share: &Share, address: SocketAddr, more: &[&str]) -> Result<Self> {
+        let torrent = share.torrent().display().to_string();
+        let save = share.seed_dir().display().to_string();
+        let args = [&["--seed", "--torrent", &torrent, "--save", &save], more].concat();
+        Self::listen(share, Command::new(python()), address, &args)
+    }
+
     /// Fetches into the share's `leech/`.
     ///
     /// # Errors
@@ -67,14 +78,17 @@ impl Libtorrent {
         Self::run(share, namespace.command(python()), FAR, args)
     }
 
-    fn run(share: &Share, mut command: Command, ip: &str, args: &[&str]) -> Result<Self> {
-        let port = free_port()?;
-        let shown = if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
-        command.arg(script("libtorrent_peer.py")).args(["--listen", &shown]).args(args);
-        let log = share.scratch("logs")?.join(format!("libtorrent-{port}"));
+    fn run(share: &Share, command: Command, ip: &str, args: &[&str]) -> Result<Self> {
+        let address = SocketAddr::new(ip.parse()?, free_port()?);
+        Self::listen(share, command, address, args)
+    }
+
+    fn listen(share: &Share, mut command: Command, address: SocketAddr, args: &[&str]) -> Result<Self> {
+        command.arg(script("libtorrent_peer.py")).args(["--listen", &address.to_string()]).args(args);
+        let log = share.scratch("logs")?.join(format!("libtorrent-{}", address.port()));
         let process = Process::start(command, &log)?;
         process.expect("port", PATIENCE, |line| line["listening"].as_u64())?;
-        Ok(Self { process, address: shown.parse()? })
+        Ok(Self { process, address })
     }
 
     /// Waits until it has everything.

@@ -282,11 +282,12 @@ impl Demand {
     }
 
     /// Moves it. A torrent that is complete is not told: there is nothing it could do.
-    pub(crate) fn set(&mut self, wanted: Range<u64>, bytes_per_s: Option<u64>) {
-        if self.at.wanted == wanted && self.at.bytes_per_s == bytes_per_s {
+    pub(crate) fn set(&mut self, wanted: Range<u64>, bytes_per_s: Option<u64>, ahead: Option<Duration>) {
+        let at = ReaderAt { file: self.at.file.clone(), wanted, bytes_per_s, ahead };
+        if self.at == at {
             return;
         }
-        (self.at.wanted, self.at.bytes_per_s) = (wanted, bytes_per_s);
+        self.at = at;
         let mut state = self.readers.lock();
         state.latest = Some(self.at.clone());
         state.asked(&self.at);
@@ -369,7 +370,7 @@ mod tests {
     }
 
     fn at(wanted: Range<u64>) -> ReaderAt {
-        ReaderAt { file: 0..1_000, wanted, bytes_per_s: None }
+        ReaderAt { file: 0..1_000, wanted, bytes_per_s: None, ahead: None }
     }
 
     #[tokio::test]
@@ -425,7 +426,7 @@ mod tests {
         let mut demand = readers.demand(at(0..10));
         assert!(readers.read_for(Duration::from_millis(5)).is_empty());
         std::thread::sleep(Duration::from_millis(6));
-        demand.set(10..20, None);
+        demand.set(10..20, None, None);
         assert_eq!(readers.read_for(Duration::from_millis(5)), [0]);
     }
 
@@ -436,8 +437,8 @@ mod tests {
         assert!(readers.take_changes().is_empty());
         let mut demand = readers.demand(at(0..10));
         assert!(readers.take_changes().values().all(|change| change.opened && !change.closed));
-        demand.set(10..20, None);
-        demand.set(20..30, None);
+        demand.set(10..20, None, None);
+        demand.set(20..30, None, None);
         let changes = readers.take_changes();
         assert_eq!(changes.values().next().unwrap().at, Some(at(20..30)));
         drop(demand);

@@ -10,7 +10,10 @@ use engine::{Data, Torrent};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::model::{ChangeJson, TorrentJson, parse};
+use super::{
+    TorrentFile,
+    model::{ChangeJson, TorrentJson, parse},
+};
 use crate::{
     extract::{Caught, Params},
     problem::{Problem, ProblemJson, echo},
@@ -171,5 +174,10 @@ pub(crate) async fn remove(
         return Err(Problem::new(StatusCode::CONFLICT, "owes", detail));
     }
     torrents.session().await?.remove(torrent.info_hash(), data).await?;
+    // Added again it is another torrent, with readers of its own.
+    for file in torrent.files().unwrap_or_default() {
+        let id = TorrentFile { info_hash: torrent.info_hash(), file: file.index };
+        state.0.media.close(&id.to_string());
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -177,7 +177,7 @@ impl World {
     }
 
     pub(crate) fn read(&mut self, who: usize, reader: u32, wanted: std::ops::Range<u64>) {
-        let at = ReaderAt { file: 0..self.layout.total(), wanted, bytes_per_s: None };
+        let at = ReaderAt { file: 0..self.layout.total(), wanted, bytes_per_s: None, ahead: None };
         self.input(who, Input::ReaderOpened { reader: ReaderKey(reader), at });
     }
 
