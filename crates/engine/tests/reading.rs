@@ -98,9 +98,10 @@ async fn a_magnet_can_be_read_as_soon_as_its_metadata_is_here() {
     made.write(seeder.data.path());
     let (seed, _) = seeder.session.add(Add::metainfo(made.torrent.clone())).await.unwrap();
     finished(&seed).await;
-    let add = Add { peers: vec![seeder.addr()], select: Select::Nothing, ..Add::magnet(made.magnet.clone()) };
+    let add = Add { select: Select::Nothing, ..Add::magnet(made.magnet.clone()) };
     let (torrent, _) = leecher.session.add(add).await.unwrap();
     assert!(torrent.reader(FileIndex(1)).is_err());
+    torrent.add_peers(vec![seeder.addr()]).await.unwrap();
     timeout(SOON, torrent.wait_metadata()).await.expect("in time").unwrap();
     let reader = torrent.reader(FileIndex(1)).unwrap();
     let tail =
