@@ -29,6 +29,9 @@ pub(crate) const GHOSTS_MAX: usize = 4096;
 /// So many pieces a peer refused are remembered; the oldest are asked for again.
 pub(crate) const REFUSED_MAX: usize = 64;
 
+/// A peer is not asked for a piece that it refused for so long: without an end nobody would ask the only one who has it.
+pub(crate) const REFUSED_FOR: Duration = Duration::from_secs(10);
+
 /// So many late requests are remembered until `expired` tells of them.
 pub(crate) const REPORTS_MAX: usize = 4096;
 

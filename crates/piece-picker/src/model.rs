@@ -224,7 +224,12 @@ impl World {
                 let block = self.picker.requests(key).nth(nth);
                 if let Some(block) = block {
                     self.picker.rejected(key, block, now);
-                    self.asked.get_mut(&block).unwrap().remove(&key);
+                    if self.picker.requests(key).any(|still| still == block) {
+                        // It answered an earlier request, which was cancelled.
+                        assert!(self.cancelled.get(&key).is_some_and(|blocks| blocks.contains(&block)));
+                    } else {
+                        self.asked.get_mut(&block).unwrap().remove(&key);
+                    }
                 }
             }
             Step::Wants { from, to, priority } => {

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, time::Duration};
 use metainfo::{BLOCK_LENGTH, BlockIndex, PieceIndex};
 
 use crate::{
-    limits::{EXPECTED_MAX, GHOSTS_MAX, LATE_SLACK, LATE_SLACK_UNKNOWN, RATE_MAX, REFUSED_MAX, TRUST_IDLE},
+    limits::{
+        EXPECTED_MAX, GHOSTS_MAX, LATE_SLACK, LATE_SLACK_UNKNOWN, RATE_MAX, REFUSED_FOR, REFUSED_MAX,
+        TRUST_IDLE,
+    },
     set::PieceSet,
 };
 
@@ -68,7 +71,8 @@ pub(crate) struct Peer {
     pub(crate) current: Option<PieceIndex>,
     /// It began that piece; others help from its end.
     pub(crate) leads: bool,
-    pub(crate) refused: VecDeque<PieceIndex>,
+    /// Each with the time, in microseconds, until which it is not asked for here.
+    pub(crate) refused: VecDeque<(PieceIndex, u64)>,
     pub(crate) outstanding: VecDeque<Outstanding>,
     ghosts: VecDeque<Outstanding>,
     /// So many ghosts, the oldest, should have come by now if they come at all.
@@ -126,15 +130,21 @@ impl Peer {
 
     /// Whether it may be asked for blocks of `piece`.
     pub(crate) fn offers(&self, piece: PieceIndex) -> bool {
-        self.has.has(piece) && !self.refused.contains(&piece)
+        self.has.has(piece) && !self.refused.iter().any(|(refused, _)| *refused == piece)
     }
 
-    pub(crate) fn refuse(&mut self, piece: PieceIndex) {
-        if !self.refused.contains(&piece) {
-            if self.refused.len() == REFUSED_MAX {
-                self.refused.pop_front();
-            }
-            self.refused.push_back(piece);
+    pub(crate) fn refuse(&mut self, piece: PieceIndex, now: u64) {
+        self.refused.retain(|(refused, _)| *refused != piece);
+        if self.refused.len() == REFUSED_MAX {
+            self.refused.pop_front();
+        }
+        self.refused.push_back((piece, now + micros(REFUSED_FOR)));
+    }
+
+    /// What it refused long ago may be asked for again.
+    pub(crate) fn forgive(&mut self, now: u64) {
+        while self.refused.front().is_some_and(|(_, until)| *until <= now) {
+            self.refused.pop_front();
         }
     }
 

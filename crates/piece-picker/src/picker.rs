@@ -162,7 +162,7 @@ impl Picker {
     /// A peer got a piece (HAVE).
     pub fn peer_has(&mut self, peer: PeerKey, piece: PieceIndex) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
-        known.refused.retain(|refused| *refused != piece);
+        known.refused.retain(|(refused, _)| *refused != piece);
         if let Has::Some(set) = &mut known.has
             && set.insert(piece)
         {
@@ -234,16 +234,15 @@ impl Picker {
         }
     }
 
-    /// A peer refuses a request (BEP 6). It is not asked for that piece again until it announces it or `choked` was called.
-    pub fn rejected(&mut self, peer: PeerKey, block: BlockIndex, _now: Duration) {
+    /// A peer refuses a request (BEP 6). It is not asked for that piece again for a while, or until it announces it or `choked` was
+    /// called. Of a block that was cancelled and asked for again, it is the cancelled request that is refused: peers answer in order.
+    pub fn rejected(&mut self, peer: PeerKey, block: BlockIndex, now: Duration) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
-        if known.take(block).is_none() {
-            // The answer to a cancel.
-            known.take_ghost(block);
+        if known.take_ghost(block).is_some() || known.take(block).is_none() {
             return;
         }
         self.in_flight -= 1;
-        known.refuse(block.piece);
+        known.refuse(block.piece, micros(now));
         if known.current == Some(block.piece) {
             self.drop_current(peer);
         }
@@ -434,6 +433,7 @@ impl Picker {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.able = true;
         known.active = now;
+        known.forgive(now);
         let end = out.len().saturating_add(budget_blocks);
         if budget_blocks == 0 {
             return;

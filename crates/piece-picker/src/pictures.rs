@@ -423,6 +423,34 @@ fn a_refused_piece_is_asked_of_others() {
 }
 
 #[test]
+fn a_block_that_is_asked_for_again_outlives_the_refusal_of_its_cancelled_request() {
+    let mut scene = Scene::new(5, &["a: *"]);
+    scene.reads(0, 1);
+    scene.pick('a', 4);
+    scene.reads(3, 1);
+    scene.pick('a', 4);
+    scene.reads(0, 1);
+    scene.pick('a', 4);
+    let drawn = scene.drawn();
+    assert!(drawn.starts_with("aaaa "), "{drawn}");
+    for n in 0..4 {
+        scene.picker.rejected(key('a'), block(0, n), scene.now);
+    }
+    assert_eq!(scene.drawn(), drawn);
+    assert_eq!(scene.sends('a', block(0, 0)), Received::Accepted { piece_complete: false });
+}
+
+#[test]
+fn the_only_one_who_has_a_piece_is_asked_again_for_what_it_refused() {
+    let mut scene = Scene::new(1, &["a: *"]);
+    scene.pick('a', 1);
+    scene.picker.rejected(key('a'), block(0, 0), scene.now);
+    assert_eq!(scene.pick('a', 1), 0);
+    scene.waits(10_000);
+    assert_eq!(scene.pick('a', 1), 1);
+}
+
+#[test]
 fn a_request_long_past_its_time_is_taken_away() {
     let mut scene = Scene::new(1, &["a: *"]);
     scene.pick('a', 4);
