@@ -26,9 +26,6 @@ use watching::{Known, Watching, needed};
 
 /// Of what is fetched, what may come twice.
 const WASTE_MOST: f64 = 0.03;
-/// The same of a player that does nothing but jump: some of what is under way is cancelled each time, asked for elsewhere, and
-/// comes all the same. Mostly it is 3 to 5 %, now and then 8: the goal of 3 is not met there yet.
-const WASTE_OF_JUMPS: f64 = 0.09;
 /// What may be fetched before the first segment, against the pieces it takes.
 const FETCHED_MOST: f64 = 1.25;
 
@@ -76,7 +73,7 @@ fn every_order(reel: &str) {
     for (how, order) in [("in reverse", backward), ("at random", known.shuffled(1))] {
         watching.add().unwrap();
         compare(film, &known.segments, &order, how).unwrap();
-        watching.end(how, if how == "at random" { WASTE_OF_JUMPS } else { WASTE_MOST }).unwrap();
+        watching.end(how, WASTE_MOST).unwrap();
     }
     watching.add().unwrap();
     std::thread::scope(|scope| {

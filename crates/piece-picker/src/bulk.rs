@@ -211,7 +211,7 @@ impl Picker {
     fn endgame_block(&mut self, key: PeerKey, now: u64, assumed: u64) -> Option<BlockIndex> {
         let whole = self.open.iter().map(PieceSet::count).sum::<u32>() + self.loose.count();
         let peer = self.peers.get(&key)?;
-        if (whole > 0 && !matches!(peer.has, Has::All)) || peer.is_late(now) || !self.may_race() {
+        if (whole > 0 && !matches!(peer.has, Has::All)) || peer.is_late(now) || !self.may_race(now) {
             return None;
         }
         let next = self.pace(key, now, assumed)?.next();

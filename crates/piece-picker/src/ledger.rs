@@ -21,14 +21,28 @@ pub(crate) struct Race {
     expected: u64,
 }
 
+/// Why a peer's requests are taken from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Withdrawal {
+    /// It will not answer them, and is told nothing: it choked us, dropped the piece, left.
+    Void,
+    /// It stalls; cancelled.
+    Stalled,
+    /// Something else is wanted; cancelled, and its answer may be on its way.
+    MadeWay,
+}
+
 impl Picker {
     /// A block came in (its place and length already checked against the layout).
     pub fn received(&mut self, peer: PeerKey, block: BlockIndex, now: Duration) -> Received {
+        self.clock = self.clock.max(micros(now));
         let Some(sender) = self.peers.get_mut(&peer) else { return Received::Unasked };
         if sender.take(block).is_some() {
             self.in_flight -= 1;
         } else if sender.take_ghost(block).is_none() {
             return Received::Unasked;
+        } else {
+            self.strays.answered(peer, block);
         }
         (sender.active, sender.heard, sender.stalls) = (micros(now), micros(now), false);
         let length = u64::from(self.layout.block(block).length);
@@ -133,6 +147,7 @@ impl Picker {
         let Some(partial) = self.partials.get_mut(&block.piece) else { return };
         let due = match partial.slot(block.block) {
             Some(Slot::Absent) => {
+                self.strays.asked(key, block);
                 let (expected, due) = peer.ask(block, now, assumed);
                 partial.put(block.block, Slot::Requested { by: key, raced: false, late: false, expected });
                 due
@@ -150,8 +165,9 @@ impl Picker {
     }
 
     /// Whether one more block may be asked for twice.
-    pub(crate) fn may_race(&self) -> bool {
-        let risked = self.wasted_bytes + (self.races.len() as u64 + 1) * u64::from(metainfo::BLOCK_LENGTH);
+    pub(crate) fn may_race(&self, now: u64) -> bool {
+        let blocks = (self.races.len() + self.strays.risked(now) + 1) as u64;
+        let risked = self.wasted_bytes + blocks * u64::from(metainfo::BLOCK_LENGTH);
         risked <= WASTE_FLOOR.max(self.received_bytes / 100 * WASTE_PERCENT)
     }
 
@@ -188,11 +204,21 @@ impl Picker {
             peer.haunt(request);
             self.in_flight -= 1;
             self.cancels.push((key, block));
+            self.strays.cancelled(key, block, self.clock, false, true);
         }
     }
 
+    /// A peer answered a cancel with a refusal; whether there was one to answer.
+    pub(crate) fn cancel_answered(&mut self, key: PeerKey, block: BlockIndex) -> bool {
+        let answered = self.peers.get_mut(&key).is_some_and(|peer| peer.take_ghost(block).is_some());
+        if answered {
+            self.strays.answered(key, block);
+        }
+        answered
+    }
+
     /// Takes every request from a peer that `of` names; they become ghosts.
-    pub(crate) fn withdraw(&mut self, key: PeerKey, cancel: bool, of: impl Fn(&Self, PieceIndex) -> bool) {
+    pub(crate) fn withdraw(&mut self, key: PeerKey, how: Withdrawal, of: impl Fn(&Self, PieceIndex) -> bool) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let all = std::mem::take(&mut peer.outstanding);
         let (gone, kept) = all
@@ -204,14 +230,17 @@ impl Picker {
             for request in &gone {
                 peer.haunt(*request);
             }
-            if !cancel {
+            if how == Withdrawal::Void {
                 peer.forget_ghosts();
+                self.strays.forget(key);
             }
         }
         for request in gone {
             self.release(key, request.block);
-            if cancel {
+            if how != Withdrawal::Void {
+                let awaited = how == Withdrawal::MadeWay;
                 self.cancels.push((key, request.block));
+                self.strays.cancelled(key, request.block, self.clock, awaited, false);
             }
         }
     }
@@ -221,7 +250,7 @@ impl Picker {
         let keys: Vec<PeerKey> =
             self.peers.iter().filter(|(_, peer)| !peer.outstanding.is_empty()).map(|(key, _)| *key).collect();
         for key in keys {
-            self.withdraw(key, true, &of);
+            self.withdraw(key, Withdrawal::MadeWay, &of);
         }
     }
 
@@ -298,7 +327,7 @@ impl Picker {
                         } else if late {
                             // Both are late: the first is given up, so that a third may be asked.
                             revoked.push((by, request.block));
-                            overtaken.push(request.block);
+                            overtaken.push((by, request.block));
                         }
                     }
                 }
@@ -319,9 +348,11 @@ impl Picker {
                 self.in_flight -= 1;
                 self.release(key, block);
                 self.cancels.push((key, block));
+                self.strays.cancelled(key, block, now, false, false);
             }
         }
-        for block in overtaken {
+        for (key, block) in overtaken {
+            self.strays.cancelled(key, block, now, false, true);
             if let Some(partial) = self.partials.get_mut(&block.piece)
                 && let Some(Slot::Requested { by, raced: false, expected, .. }) = partial.slot(block.block)
             {

@@ -19,8 +19,10 @@ mod peer;
 mod picker;
 mod rarity;
 mod set;
+mod strays;
 mod types;
 mod urgent;
+mod wanted;
 mod windows;
 
 #[cfg(test)]

@@ -41,6 +41,17 @@ pub const WASTE_PERCENT: u64 = 3;
 /// Bytes that may come twice before anything is received: else a start could never race a peer that does not answer.
 pub(crate) const WASTE_FLOOR: u64 = 8 * BLOCK_LENGTH as u64;
 
+/// A cancelled block is reckoned to come all the same for so long: what the sender has written arrives, and one with a token bucket
+/// is silent for half a second before. Who has the fast extension says sooner.
+pub(crate) const STRAY_RECKONED: Duration = Duration::from_secs(4);
+
+/// Others are not asked for a block that was cancelled at a jump and may come all the same for so long, unless a reader waits for
+/// it: by then most have come, and a peer without the fast extension never says that it will not send it.
+pub(crate) const STRAY_AWAITED: Duration = Duration::from_millis(1_000);
+
+/// So many cancelled blocks are reckoned with: a short pipeline to each of many peers. With more, the oldest are forgotten.
+pub(crate) const STRAYS_MAX: usize = 256;
+
 /// A peer of unknown rate is asked for so many urgent blocks to measure it.
 pub(crate) const PROBE_BLOCKS: usize = 4;
 

@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Range,
     time::Duration,
 };
 
@@ -12,12 +11,13 @@ use seeded::Rng;
 
 use crate::{
     Availability, Contribution, PeerKey, Priority, Progress, ReaderKey,
-    ledger::Race,
+    ledger::{Race, Withdrawal},
     limits::{MEND_MAX, RATE_ASSUMED, RATE_DOUBTED},
     partial::Partial,
     peer::{Has, Pace, Peer, micros},
     rarity::{CLASSES, Rarity},
     set::PieceSet,
+    strays::Strays,
     windows::{Reader, Urgent},
 };
 
@@ -32,20 +32,20 @@ pub struct Picker {
     pub(crate) layout: PieceLayout,
     pub(crate) have: Bitfield,
     /// Nothing, as long as every piece is [`Priority::Normal`].
-    priorities: Vec<Priority>,
+    pub(crate) priorities: Vec<Priority>,
     pub(crate) sequential: bool,
     pub(crate) rng: Rng,
 
     pub(crate) peers: BTreeMap<PeerKey, Peer>,
     /// How many peers have everything.
-    seeders: u32,
+    pub(crate) seeders: u32,
     /// How many others have each piece; nothing, as long as there were none.
-    holders: Vec<u16>,
+    pub(crate) holders: Vec<u16>,
 
     /// Wanted whole absent pieces, by class, and the same in order of rarity.
     pub(crate) open: [PieceSet; CLASSES],
-    rarity: Rarity,
-    rarity_stale: bool,
+    pub(crate) rarity: Rarity,
+    pub(crate) rarity_stale: bool,
     /// Missing and wanted, or in a window.
     pub(crate) need: PieceSet,
     /// Pieces that are begun and not verified.
@@ -54,8 +54,9 @@ pub struct Picker {
     pub(crate) loose: PieceSet,
     pub(crate) worked: PieceSet,
     pub(crate) races: Vec<Race>,
+    pub(crate) strays: Strays,
     /// Pieces of which a copy was corrupt.
-    accused: BTreeSet<PieceIndex>,
+    pub(crate) accused: BTreeSet<PieceIndex>,
 
     pub(crate) readers: BTreeMap<ReaderKey, Reader>,
     pub(crate) windows: Vec<Urgent>,
@@ -64,25 +65,17 @@ pub struct Picker {
     pub(crate) cancels: Vec<(PeerKey, BlockIndex)>,
     pub(crate) reports: Vec<(PeerKey, BlockIndex)>,
     pub(crate) next_late: u64,
+    /// The latest time that was told, in microseconds.
+    pub(crate) clock: u64,
     /// Requests that wait with any peer.
     pub(crate) in_flight: usize,
     /// Peers of known rate.
-    rates_known: usize,
+    pub(crate) rates_known: usize,
     pub(crate) received_bytes: u64,
     pub(crate) wasted_bytes: u64,
-    verified_bytes: u64,
-    wanted_pieces_left: u32,
-    wanted_bytes_left: u64,
-}
-
-/// The class of pieces of a priority; those to skip have none.
-fn class(priority: Priority) -> Option<usize> {
-    match priority {
-        Priority::High => Some(0),
-        Priority::Normal => Some(1),
-        Priority::Low => Some(2),
-        Priority::Skip => None,
-    }
+    pub(crate) verified_bytes: u64,
+    pub(crate) wanted_pieces_left: u32,
+    pub(crate) wanted_bytes_left: u64,
 }
 
 impl Picker {
@@ -112,6 +105,8 @@ impl Picker {
             loose: none.clone(),
             worked: none.clone(),
             races: Vec::new(),
+            strays: Strays::default(),
+            clock: 0,
             accused: BTreeSet::new(),
             readers: BTreeMap::new(),
             windows: Vec::new(),
@@ -151,7 +146,7 @@ impl Picker {
                 self.count_holder(&before, false);
                 self.drop_current(peer);
                 let has = self.peers[&peer].has.clone();
-                self.withdraw(peer, false, |_, piece| !has.has(piece));
+                self.withdraw(peer, Withdrawal::Void, |_, piece| !has.has(piece));
             }
             None => {
                 self.peers.insert(peer, Peer::new(has));
@@ -190,13 +185,13 @@ impl Picker {
             self.drop_current(peer);
         }
         self.count_piece(piece, false);
-        self.withdraw(peer, false, |_, asked| asked == piece);
+        self.withdraw(peer, Withdrawal::Void, |_, asked| asked == piece);
     }
 
     /// A peer is gone; its requests are free again. What it sent stays attributed to it.
     pub fn peer_left(&mut self, peer: PeerKey, _now: Duration) {
         self.drop_current(peer);
-        self.withdraw(peer, false, |_, _| true);
+        self.withdraw(peer, Withdrawal::Void, |_, _| true);
         if let Some(known) = self.peers.remove(&peer) {
             self.rates_known -= usize::from(known.rate().is_some());
             self.count_holder(&known.has, false);
@@ -217,17 +212,18 @@ impl Picker {
     /// A peer choked us: its requests are free again, without cancels. A late block is still accepted. It is not counted on until
     /// `pick` is called for it again.
     pub fn choked(&mut self, peer: PeerKey, _now: Duration) {
-        self.put_off(peer, false);
+        self.put_off(peer, Withdrawal::Void);
     }
 
     /// A peer stalls: as `choked`, but its requests are cancelled.
-    pub fn snubbed(&mut self, peer: PeerKey, _now: Duration) {
-        self.put_off(peer, true);
+    pub fn snubbed(&mut self, peer: PeerKey, now: Duration) {
+        self.clock = self.clock.max(micros(now));
+        self.put_off(peer, Withdrawal::Stalled);
     }
 
-    fn put_off(&mut self, key: PeerKey, cancel: bool) {
+    fn put_off(&mut self, key: PeerKey, how: Withdrawal) {
         self.drop_current(key);
-        self.withdraw(key, cancel, |_, _| true);
+        self.withdraw(key, how, |_, _| true);
         if let Some(peer) = self.peers.get_mut(&key) {
             (peer.able, peer.stalls) = (false, false);
             peer.refused.clear();
@@ -237,8 +233,11 @@ impl Picker {
     /// A peer refuses a request (BEP 6). It is not asked for that piece again for a while, or until it announces it or `choked` was
     /// called. Of a block that was cancelled and asked for again, it is the cancelled request that is refused: peers answer in order.
     pub fn rejected(&mut self, peer: PeerKey, block: BlockIndex, now: Duration) {
+        if self.cancel_answered(peer, block) {
+            return;
+        }
         let Some(known) = self.peers.get_mut(&peer) else { return };
-        if known.take_ghost(block).is_some() || known.take(block).is_none() {
+        if known.take(block).is_none() {
             return;
         }
         self.in_flight -= 1;
@@ -313,115 +312,9 @@ impl Picker {
         let holders = &mut self.holders[piece.as_usize()];
         *holders = if came { holders.saturating_add(1) } else { holders.saturating_sub(1) };
         let holders = *holders;
-        if let (false, Some(class)) = (self.rarity_stale, class(self.priority(piece))) {
+        if let (false, Some(class)) = (self.rarity_stale, self.class(piece)) {
             self.rarity.shift(piece, class, holders, &mut self.rng);
         }
-    }
-
-    // What is wanted.
-
-    /// Changes the priority of `pieces` (cut to the torrent). Requests for pieces that became [`Priority::Skip`] and are in no window are
-    /// cancelled.
-    pub fn set_wanted(&mut self, pieces: Range<u32>, priority: Priority) {
-        let pieces = pieces.start..pieces.end.min(self.layout.pieces());
-        if pieces.len() > MEND_MAX as usize {
-            self.rarity_stale = true;
-        }
-        if self.priorities.is_empty() {
-            if priority == Priority::Normal {
-                return;
-            }
-            self.priorities = vec![Priority::Normal; self.layout.pieces() as usize];
-        }
-        let mut skipped = Vec::new();
-        for piece in pieces.map(PieceIndex) {
-            let before = std::mem::replace(&mut self.priorities[piece.as_usize()], priority);
-            if before == priority || self.have.has(piece) {
-                continue;
-            }
-            let length = u64::from(self.layout.length(piece));
-            match (before, priority) {
-                (Priority::Skip, _) => {
-                    self.wanted_pieces_left += 1;
-                    self.wanted_bytes_left += length;
-                    self.need.insert(piece);
-                }
-                (_, Priority::Skip) => {
-                    self.wanted_pieces_left -= 1;
-                    self.wanted_bytes_left -= length;
-                    self.need.set(piece, self.windowed.has(piece));
-                    skipped.push(piece);
-                }
-                _ => {}
-            }
-            if let Some(class) = class(before)
-                && self.open[class].remove(piece)
-                && !self.rarity_stale
-            {
-                self.rarity.remove(piece);
-            }
-            self.reopen(piece);
-        }
-        self.cancel_unwanted(&skipped);
-    }
-
-    /// The priority of `piece`.
-    #[must_use]
-    pub fn priority(&self, piece: PieceIndex) -> Priority {
-        self.priorities.get(piece.as_usize()).copied().unwrap_or_default()
-    }
-
-    pub(crate) fn class(&self, piece: PieceIndex) -> Option<usize> {
-        class(self.priority(piece))
-    }
-
-    /// Outside of windows: pieces in order instead of rarest first.
-    pub fn set_sequential(&mut self, sequential: bool) {
-        self.sequential = sequential;
-    }
-
-    /// A piece is absent as a whole: it may be begun, if it is wanted.
-    pub(crate) fn reopen(&mut self, piece: PieceIndex) {
-        if self.have.has(piece) || self.partials.contains_key(&piece) {
-            return;
-        }
-        if let Some(class) = self.class(piece)
-            && self.open[class].insert(piece)
-            && !self.rarity_stale
-        {
-            self.rarity.insert(piece, class, self.holders(piece), &mut self.rng);
-        }
-    }
-
-    /// A piece is no longer absent as a whole.
-    pub(crate) fn close(&mut self, piece: PieceIndex) {
-        if let Some(class) = self.class(piece)
-            && self.open[class].remove(piece)
-            && !self.rarity_stale
-        {
-            self.rarity.remove(piece);
-        }
-    }
-
-    /// Brings the rarity order up to date after changes of many pieces.
-    pub(crate) fn mend_rarity(&mut self) {
-        if std::mem::take(&mut self.rarity_stale) {
-            let holders = &self.holders;
-            let open = (0..).zip(&self.open).flat_map(|(class, pieces)| {
-                let holders = move |piece: PieceIndex| holders.get(piece.as_usize()).copied().unwrap_or(0);
-                pieces.iter().map(move |piece| (piece, class, holders(piece)))
-            });
-            self.rarity.rebuild(self.layout.pieces(), open, &mut self.rng);
-        }
-    }
-
-    /// Whole absent pieces of a class, rarest first; those that no peer has may come first.
-    pub(crate) fn by_rarity(&self, class: usize) -> impl Iterator<Item = PieceIndex> + '_ {
-        self.rarity.class(class, self.seeders == 0)
-    }
-
-    pub(crate) fn holders(&self, piece: PieceIndex) -> u16 {
-        self.holders.get(piece.as_usize()).copied().unwrap_or(0)
     }
 
     // Requests.
@@ -430,6 +323,7 @@ impl Picker {
     /// in which to ask.
     pub fn pick(&mut self, peer: PeerKey, now: Duration, budget_blocks: usize, out: &mut Vec<BlockIndex>) {
         let now = micros(now);
+        self.clock = self.clock.max(now);
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.able = true;
         known.active = now;

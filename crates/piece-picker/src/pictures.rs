@@ -376,6 +376,15 @@ fn late_blocks_are_raced_only_within_the_waste_budget() {
     scene.pick('a', 80);
     scene.waits(5_000);
     assert_eq!(scene.pick('b', 80), 8);
+    // What was asked twice may still come twice, although all of it is here: until that is unlikely, or refused.
+    scene.delivers('b');
+    assert_eq!(scene.pick('b', 80), 0);
+    let first = scene.complete[0];
+    scene.picker.rejected(key('a'), block(first.0, 0), scene.now);
+    assert_eq!(scene.pick('b', 80), 1);
+    scene.delivers('b');
+    scene.waits(4_500);
+    assert_eq!(scene.pick('b', 80), 8);
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Picker {
             .map(|helper| (helper.key, helper.pace.blocks_within(sooner)))
             .filter(|(_, blocks)| *blocks > 0)
             .collect();
-        let may_race = self.may_race() && !self.peers.get(&key)?.is_late(now);
+        let may_race = self.may_race(now) && !self.peers.get(&key)?.is_late(now);
         let mut left_to_others = 0u64;
         let mut unfinished = 0;
         for at in *from..self.windows.len() {
@@ -107,7 +107,10 @@ impl Picker {
                     .sum::<u64>()
                     .saturating_sub(left_to_others);
                 if let Some(nth) = usize::try_from(others).ok().filter(|_| others < u64::from(absent)) {
-                    return self.nth_absent(key, piece, nth);
+                    let may_race = may_race || unfinished == 1;
+                    if let Some(block) = self.nth_absent(key, piece, nth, now, may_race) {
+                        return Some(block);
+                    }
                 }
                 // Who is sooner and has no absent block left to ask for races.
                 let may_race = may_race && others < u64::from(absent + late.max(1));
@@ -126,15 +129,24 @@ impl Picker {
         None
     }
 
-    /// The absent block of `piece` after `nth` others, or one of the next that is not on its way from this peer already.
-    fn nth_absent(&self, key: PeerKey, piece: PieceIndex, nth: usize) -> Option<BlockIndex> {
+    /// The absent block of `piece` after `nth` others, or one of the next that is not on its way already, although it was cancelled.
+    /// What comes from another peer is asked for only if it `may_race`; what comes from this one, if nothing else is absent.
+    fn nth_absent(
+        &self,
+        key: PeerKey,
+        piece: PieceIndex,
+        nth: usize,
+        now: u64,
+        may_race: bool,
+    ) -> Option<BlockIndex> {
         let index = |block| BlockIndex { piece, block };
         let Some(partial) = self.partials.get(&piece) else {
             return u32::try_from(nth).ok().map(index);
         };
         let peer = self.peers.get(&key)?;
         let absent = || partial.absent_blocks().skip(nth).map(index);
-        absent().find(|block| !peer.is_haunted(*block)).or_else(|| absent().next())
+        let alone = |block: &BlockIndex| may_race || !self.strays.comes_from_another(key, *block, now);
+        absent().find(|block| !peer.is_haunted(*block) && alone(block)).or_else(|| absent().find(alone))
     }
 
     /// The first block of `piece` that is late with another peer only.

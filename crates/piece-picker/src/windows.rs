@@ -6,6 +6,7 @@ use metainfo::PieceIndex;
 
 use crate::{
     Demand, PeerKey, Picker, Priority, ReaderKey,
+    ledger::Withdrawal,
     limits::{GIVE_WAY, READERS_MAX, SLOW_PEER, WINDOW_PIECES_MAX},
     peer::{Peer, micros},
 };
@@ -51,6 +52,7 @@ impl Picker {
         if self.readers.len() >= READERS_MAX && !self.readers.contains_key(&reader) {
             return;
         }
+        self.clock = self.clock.max(micros(now));
         let mut pieces = self.layout.pieces_of(demand.bytes.clone());
         pieces.end = pieces.end.min(pieces.start.saturating_add(WINDOW_PIECES_MAX));
         let head = pieces.clone().map(PieceIndex).find(|piece| !self.have.has(*piece));
@@ -66,7 +68,8 @@ impl Picker {
     }
 
     /// A reader is gone; requests made only for it are cancelled if others wait or the pieces are not wanted otherwise.
-    pub fn reader_closed(&mut self, reader: ReaderKey, _now: Duration) {
+    pub fn reader_closed(&mut self, reader: ReaderKey, now: Duration) {
+        self.clock = self.clock.max(micros(now));
         if self.readers.remove(&reader).is_none() {
             return;
         }
@@ -145,7 +148,7 @@ impl Picker {
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.active = now;
             }
-            self.withdraw(key, true, |_, piece| kept.binary_search(&piece).is_err());
+            self.withdraw(key, Withdrawal::MadeWay, |_, piece| kept.binary_search(&piece).is_err());
         }
     }
 
