@@ -129,7 +129,7 @@ impl Torrent {
             return;
         }
         // Also when there is no room: what waits with it is judged by it.
-        let rate = peer.pipeline.rate(now, watched);
+        let rate = peer.pipeline.sure_rate(now, watched);
         if rate.abs_diff(peer.told_rate) * 8 > peer.told_rate {
             peer.told_rate = rate;
             content.picker.set_peer_rate(key, rate, peer.pipeline.round_trip().unwrap_or_default());

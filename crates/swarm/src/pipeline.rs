@@ -41,6 +41,8 @@ const NEAR_QUEUE: u64 = 6 * BLOCK_LENGTH as u64;
 const START_ROUNDS: u8 = 2;
 /// ... brought less than this much more, in per cent.
 const START_RISE_PERCENT: u64 = 20;
+/// The first blocks after a rest, whose time may be the round trip's as much as the line's.
+const OPENING: u64 = 4 * BLOCK_LENGTH as u64;
 /// After a cancel no request is timed for this long at least ...
 const CANCELLED_MIN: Duration = Duration::from_secs(1);
 /// ... and while the cancelled blocks may still come, up to this.
@@ -95,6 +97,8 @@ pub(crate) struct Pipeline {
     probe_from: Duration,
     climb: Climb,
     start: Start,
+    /// Since when the first blocks after a rest have been asked for, and what has come since; until enough has.
+    opening: Option<(Duration, u64)>,
     /// Since when nothing has been in flight.
     idle_since: Option<Duration>,
     /// When the last block came, or the first request went.
@@ -114,6 +118,7 @@ impl Pipeline {
             probe_from: now,
             climb: Climb::new(),
             start: Start::default(),
+            opening: Some((now, 0)),
             idle_since: Some(now),
             last_block: now,
             snubbed: false,
@@ -184,6 +189,17 @@ impl Pipeline {
         if measured == 0 { self.known_rate / 2 } else { measured }
     }
 
+    /// What it can be relied on to deliver: of its first blocks, no more than what came in all the time since they were asked for.
+    pub(crate) fn sure_rate(&self, now: Duration, watched: bool) -> u64 {
+        let rate = self.rate(now, watched);
+        match self.opening {
+            Some((since, came)) if came > 0 && self.known_rate == 0 => {
+                rate.min(rate_of(came, now.saturating_sub(since)))
+            }
+            _ => rate,
+        }
+    }
+
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
@@ -197,6 +213,7 @@ impl Pipeline {
         if in_flight_before == 0 {
             if self.idle_since.is_none_or(|since| now.saturating_sub(since) > IDLE) {
                 self.meter.restart(now);
+                self.opening = Some((now, 0));
             }
             self.last_block = now;
             self.probe = None;
@@ -215,6 +232,8 @@ impl Pipeline {
         // Growth by a block per block doubles the queue each round trip, until the rate bounds it.
         self.window = (self.window.max(WATCHED_START) + 1).min(QUEUE_MAX);
         self.climb.received(bytes);
+        self.opening =
+            self.opening.map(|(since, came)| (since, came + bytes)).filter(|(_, came)| *came < OPENING);
         if let Some((probe, sent, came)) = &mut self.probe {
             *came += bytes;
             if *probe == place {
