@@ -28,6 +28,7 @@ mod opening;
 mod recent;
 mod stats;
 mod title;
+pub mod transcode;
 mod workshop;
 
 pub use body::{SegmentBody, SegmentStream};

@@ -1,0 +1,3 @@
+//! The worker process: gives up its rights, then decodes and encodes for the server.
+
+#![warn(missing_docs)]
