@@ -4,7 +4,8 @@
 set -euo pipefail
 
 what=${1:?usage: setup.sh build|demo|test|bench}
-build=("cc: gcc libc6-dev")
+build=("cc: gcc libc6-dev" "pkg-config: pkg-config" "libclang: libclang-dev" "pkg:libavutil: libavutil-dev"
+  "pkg:libavcodec: libavcodec-dev" "pkg:libavfilter: libavfilter-dev")
 demo=("ffmpeg: ffmpeg" "/etc/ssl/certs/ca-certificates.crt: ca-certificates" "node>=18: nodejs" "npm: npm")
 tests=("python3: python3" "libtorrent: python3 python3-libtorrent" "transmission-daemon: transmission-daemon transmission-cli"
   "transmission-show: transmission-cli" "aria2c: aria2" "opentracker: opentracker" "nginx: nginx-light" "ip: iproute2"
@@ -29,6 +30,8 @@ there() {
     /*) [ -e "$1" ] ;;
     python:*) python3 -c "import ${1#python:}" 2>/dev/null ;;
     libtorrent) [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import libtorrent" 2>/dev/null ;;
+    pkg:*) command -v pkg-config >/dev/null && pkg-config --exists "${1#pkg:}" ;;
+    libclang) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || command -v clang >/dev/null ;;
     gst:*) command -v gst-inspect-1.0 >/dev/null && gst-inspect-1.0 --exists "${1#gst:}" 2>/dev/null ;;
     node\>=*) [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge "${1#*=}" ] ;;
     nginx) [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null ;;

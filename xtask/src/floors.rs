@@ -13,7 +13,7 @@ const STRANGERS: &[(&str, &str)] =
 
 /// Packages with one home: (the start of the package's name, the only crate that may name it).
 const HOMES: &[(&str, &str)] =
-    &[("sqlx", "db"), ("rusqlite", "db"), ("ffmpeg", "libav"), ("rsmpeg", "libav")];
+    &[("sqlx", "db"), ("rusqlite", "db"), ("ffmpeg", "libav"), ("rsmpeg", "libav"), ("libloading", "libav")];
 
 pub(crate) fn check(house: &House) -> Vec<String> {
     let mut complaints = Vec::new();

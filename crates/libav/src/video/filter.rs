@@ -1,0 +1,372 @@
+//! Pictures as they were stored to pictures as they are encoded: upright, progressive, square samples, 8-bit 4:2:0.
+
+use std::ptr::NonNull;
+
+use crate::{
+    decode::THREADS_MAX,
+    error::{Error, check},
+    frame::{Colour, RawFrame, VideoFrame},
+    sys,
+    time::{Durations, TimeBase, rescale},
+};
+
+/// How a picture is turned before it is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rotation {
+    /// As stored.
+    #[default]
+    None,
+    /// A quarter to the right.
+    Clockwise90,
+    /// Upside down.
+    Half,
+    /// A quarter to the left.
+    Clockwise270,
+}
+
+impl Rotation {
+    /// Whether width and height change places.
+    pub fn is_sideways(self) -> bool {
+        matches!(self, Self::Clockwise90 | Self::Clockwise270)
+    }
+}
+
+/// What a filter is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VideoFilterSettings {
+    /// Width of what comes out, even: see [`fit`](crate::fit).
+    pub width: u32,
+    /// Height of what comes out, even.
+    pub height: u32,
+    /// How the picture is turned.
+    pub rotation: Rotation,
+    /// Whether interlaced frames are made progressive, one frame for one frame. Frames that do not say that they are
+    /// interlaced pass as they are.
+    pub deinterlace: bool,
+    /// The unit of the frames' times, in and out.
+    pub time_base: TimeBase,
+    /// How many threads filter, 1 to 16.
+    pub threads: u32,
+}
+
+/// What a filter graph is built for; another shape needs another graph.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    width: i32,
+    height: i32,
+    format: i32,
+    sample_aspect: (u32, u32),
+    colour: Colour,
+}
+
+impl Shape {
+    fn of(frame: &VideoFrame) -> Self {
+        let fields = frame.raw.fields();
+        Self {
+            width: fields.width,
+            height: fields.height,
+            format: fields.format,
+            sample_aspect: frame.sample_aspect_ratio(),
+            colour: frame.colour(),
+        }
+    }
+}
+
+/// Scales, turns and converts pictures. Each picture that goes in comes out once, with its own time.
+pub struct VideoFilter {
+    settings: VideoFilterSettings,
+    time_base: sys::AVRational,
+    graph: Option<(Shape, Graph)>,
+    /// A frame of another shape, while the graph before it is being emptied.
+    next: Option<VideoFrame>,
+    durations: Durations,
+    finished: bool,
+}
+
+impl VideoFilter {
+    const STAGE: &'static str = "video filter";
+
+    /// Makes a filter; its graph is built when the first picture is there.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for sizes that are odd, 0 or above 16384.
+    pub fn new(settings: &VideoFilterSettings) -> Result<Self, Error> {
+        let (width, height) = (settings.width, settings.height);
+        if [width, height].iter().any(|length| length % 2 == 1 || !(2..=16384).contains(length)) {
+            return Err(Error::Setting { what: "picture size", value: format!("{width}x{height}") });
+        }
+        let time_base = settings.time_base.rational()?;
+        let durations = Durations::default();
+        Ok(Self { settings: *settings, time_base, graph: None, next: None, durations, finished: false })
+    }
+
+    /// Takes the next picture.
+    ///
+    /// # Errors
+    /// [`Error::Order`] for a picture without a time, while results wait, and after the end.
+    pub fn send(&mut self, frame: VideoFrame) -> Result<(), Error> {
+        if self.finished {
+            return Err(order("nothing comes after the end"));
+        }
+        if self.next.is_some() {
+            return Err(order("frames wait to be received"));
+        }
+        let pts = frame.pts.ok_or(order("a picture without a time"))?;
+        if frame.duration > 0 {
+            self.durations.insert(pts, frame.duration);
+        }
+        let shape = Shape::of(&frame);
+        match &mut self.graph {
+            Some((built, graph)) if *built == shape => graph.send(frame),
+            Some((_, graph)) => {
+                graph.finish()?;
+                self.next = Some(frame);
+                Ok(())
+            }
+            None => self.rebuild(frame),
+        }
+    }
+
+    fn rebuild(&mut self, frame: VideoFrame) -> Result<(), Error> {
+        let shape = Shape::of(&frame);
+        self.graph = None;
+        let mut graph =
+            Graph::build(&source(&shape, self.time_base), &self.describe(&shape), self.settings.threads)?;
+        graph.send(frame)?;
+        self.graph = Some((shape, graph));
+        Ok(())
+    }
+
+    /// The chain between source and sink, in FFmpeg's notation.
+    fn describe(&self, shape: &Shape) -> String {
+        let VideoFilterSettings { width, height, rotation, deinterlace, .. } = self.settings;
+        let mut chain = Vec::new();
+        if deinterlace {
+            chain.push("bwdif=mode=send_frame:parity=auto:deint=interlaced".to_owned());
+        }
+        match rotation {
+            Rotation::None => {}
+            Rotation::Clockwise90 => chain.push("transpose=clock".into()),
+            Rotation::Half => chain.push("hflip,vflip".into()),
+            Rotation::Clockwise270 => chain.push("transpose=cclock".into()),
+        }
+        let mut scale = format!("scale={width}:{height}:flags=bicubic+accurate_rnd:out_range=tv");
+        if shape.colour.matrix == 0 {
+            scale.push_str(":out_color_matrix=bt709");
+        }
+        chain.push(scale);
+        chain.push("format=yuv420p".into());
+        chain.push("setsar=1".into());
+        if shape.colour.matrix == 0 {
+            chain.push("setparams=colorspace=bt709".into());
+        }
+        chain.join(",")
+    }
+
+    /// Says that no picture follows: what is held back can be received.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn finish(&mut self) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.finished, true)
+            && let Some((_, graph)) = self.graph.as_mut().filter(|_| self.next.is_none())
+        {
+            graph.finish()?;
+        }
+        Ok(())
+    }
+
+    /// The next picture; `None` until another is sent, and at the end.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where the picture cannot be converted.
+    pub fn receive(&mut self) -> Result<Option<VideoFrame>, Error> {
+        loop {
+            let Some((_, graph)) = self.graph.as_mut() else { return Ok(None) };
+            if let Some(mut raw) = graph.receive()? {
+                let pts = rescale(raw.fields().pts, graph.time_base, self.time_base);
+                raw.fields_mut().pts = pts;
+                let duration = self.durations.take(pts);
+                return Ok(Some(VideoFrame { raw, pts: Some(pts), duration }));
+            }
+            let Some(frame) = self.next.take() else { return Ok(None) };
+            self.rebuild(frame)?;
+            if self.finished
+                && let Some((_, graph)) = self.graph.as_mut()
+            {
+                graph.finish()?;
+            }
+        }
+    }
+}
+
+fn order(why: &'static str) -> Error {
+    Error::Order { stage: VideoFilter::STAGE.into(), why }
+}
+
+/// The source's arguments.
+fn source(shape: &Shape, time_base: sys::AVRational) -> String {
+    let Shape { width, height, format, sample_aspect: (sar_num, sar_den), colour } = shape;
+    let mut arguments = format!(
+        "width={width}:height={height}:pix_fmt={format}:time_base={}/{}:sar={sar_num}/{sar_den}",
+        time_base.num, time_base.den
+    );
+    // From FFmpeg 7 on (libavfilter 10) colours are agreed upon along the graph.
+    if sys::LIBAVFILTER_VERSION_MAJOR >= 10 {
+        let range = if colour.full_range { "pc" } else { "tv" };
+        arguments.push_str(&format!(":colorspace={}:range={range}", colour.matrix));
+    }
+    arguments
+}
+
+/// An `AVFilterGraph` of ours with one source and one sink.
+pub(crate) struct Graph {
+    f: &'static sys::Functions,
+    raw: NonNull<sys::AVFilterGraph>,
+    source: *mut sys::AVFilterContext,
+    sink: *mut sys::AVFilterContext,
+    pub(crate) time_base: sys::AVRational,
+    finished: bool,
+}
+
+// SAFETY: a graph is reached through its owner only; source and sink belong to it.
+unsafe impl Send for Graph {}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        let mut raw = self.raw.as_ptr();
+        // SAFETY: ours, freed once, with its filters.
+        unsafe { self.f.avfilter_graph_free(&raw mut raw) };
+    }
+}
+
+impl Graph {
+    /// A chain of video filters; `source` are the arguments of `buffer`.
+    pub(crate) fn build(source: &str, chain: &str, threads: u32) -> Result<Self, Error> {
+        Self::build_of(["buffer", "buffersink"], source, chain, threads)
+    }
+
+    /// A chain between the two `ends`.
+    pub(crate) fn build_of(ends: [&str; 2], source: &str, chain: &str, threads: u32) -> Result<Self, Error> {
+        let f = sys::functions()?;
+        // SAFETY: allocates or answers null.
+        let mut raw =
+            NonNull::new(unsafe { f.avfilter_graph_alloc() }).ok_or(Error::OutOfMemory("filter graph"))?;
+        let null = std::ptr::null_mut();
+        // SAFETY: the graph is ours; set before any filter is added, as FFmpeg asks.
+        unsafe { raw.as_mut().nb_threads = threads.clamp(1, THREADS_MAX).cast_signed() };
+        let mut graph = Self {
+            f,
+            raw,
+            source: null,
+            sink: null,
+            time_base: sys::AVRational { num: 1, den: 1 },
+            finished: false,
+        };
+        graph.source = graph.create(ends[0], c"in", source)?;
+        graph.sink = graph.create(ends[1], c"out", "")?;
+        graph.link(chain)?;
+        // SAFETY: a whole graph of ours; the sink is part of it.
+        unsafe {
+            let code = f.avfilter_graph_config(raw.as_ptr(), null.cast());
+            check(f, VideoFilter::STAGE, "configure", code)?;
+            graph.time_base = f.av_buffersink_get_time_base(graph.sink);
+        }
+        Ok(graph)
+    }
+
+    fn create(
+        &self,
+        kind: &str,
+        name: &std::ffi::CStr,
+        arguments: &str,
+    ) -> Result<*mut sys::AVFilterContext, Error> {
+        let (filter, arguments) = (sys::c_string(kind), sys::c_string(arguments));
+        let mut made = std::ptr::null_mut();
+        // SAFETY: the texts end with zeros and are copied; the filter that is made belongs to the graph.
+        unsafe {
+            let found = self.f.avfilter_get_by_name(filter.as_ptr());
+            if found.is_null() {
+                return Err(Error::Missing(format!("filter {kind}")));
+            }
+            let graph = self.raw.as_ptr();
+            let code = self.f.avfilter_graph_create_filter(
+                &raw mut made,
+                found,
+                name.as_ptr(),
+                arguments.as_ptr(),
+                std::ptr::null_mut(),
+                graph,
+            );
+            check(self.f, VideoFilter::STAGE, "create an end", code)?;
+        }
+        Ok(made)
+    }
+
+    /// Puts the chain between source and sink.
+    fn link(&self, chain: &str) -> Result<(), Error> {
+        let text = sys::c_string(chain);
+        let ends = [(c"in", self.source), (c"out", self.sink)];
+        // SAFETY: each end is allocated or the step fails; parsing takes what it uses out of the two lists, and what is
+        // left of them is freed. The names are copied to memory of FFmpeg's, which frees them with the list.
+        unsafe {
+            let mut lists = [std::ptr::null_mut::<sys::AVFilterInOut>(); 2];
+            let mut made = true;
+            for ((name, filter), list) in ends.into_iter().zip(&mut lists) {
+                let end = self.f.avfilter_inout_alloc();
+                let bytes = name.to_bytes_with_nul();
+                let copy = self.f.av_mallocz(bytes.len()).cast::<u8>();
+                made &= !end.is_null() && !copy.is_null();
+                if made {
+                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), copy, bytes.len());
+                    (*end).name = copy.cast();
+                    (*end).filter_ctx = filter;
+                    (*end).pad_idx = 0;
+                    *list = end;
+                }
+            }
+            let [mut outputs, mut inputs] = lists;
+            let code = if made {
+                let null = std::ptr::null_mut();
+                let graph = self.raw.as_ptr();
+                self.f.avfilter_graph_parse_ptr(graph, text.as_ptr(), &raw mut inputs, &raw mut outputs, null)
+            } else {
+                sys::ENOMEM
+            };
+            self.f.avfilter_inout_free(&raw mut inputs);
+            self.f.avfilter_inout_free(&raw mut outputs);
+            check(self.f, VideoFilter::STAGE, "build", code).map(drop)
+        }
+    }
+
+    fn send(&mut self, mut frame: VideoFrame) -> Result<(), Error> {
+        frame.raw.fields_mut().pts = frame.pts.unwrap_or(sys::NO_TIME);
+        self.send_raw(&frame.raw)
+    }
+
+    pub(crate) fn send_raw(&mut self, frame: &RawFrame) -> Result<(), Error> {
+        // SAFETY: the source belongs to a configured graph; it takes over the frame's references and leaves it empty.
+        let code = unsafe { self.f.av_buffersrc_add_frame_flags(self.source, frame.as_ptr(), 0) };
+        check(self.f, VideoFilter::STAGE, "filter a frame", code).map(drop)
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+        if std::mem::replace(&mut self.finished, true) {
+            return Ok(());
+        }
+        // SAFETY: as above; null is how the end is told.
+        let code = unsafe { self.f.av_buffersrc_add_frame_flags(self.source, std::ptr::null_mut(), 0) };
+        check(self.f, VideoFilter::STAGE, "finish", code).map(drop)
+    }
+
+    pub(crate) fn receive(&mut self) -> Result<Option<RawFrame>, Error> {
+        let frame = RawFrame::new(self.f)?;
+        // SAFETY: the sink belongs to a configured graph; the frame is empty and ours.
+        let code = unsafe { self.f.av_buffersink_get_frame(self.sink, frame.as_ptr()) };
+        if code == sys::EAGAIN || code == sys::EOF {
+            return Ok(None);
+        }
+        check(self.f, VideoFilter::STAGE, "take a frame", code)?;
+        Ok(Some(frame))
+    }
+}
