@@ -45,6 +45,7 @@ impl Picker {
             self.strays.answered(peer, block);
         }
         (sender.active, sender.heard, sender.stalls) = (micros(now), micros(now), false);
+        sender.delivered = sender.delivered.saturating_add(1);
         let length = u64::from(self.layout.block(block).length);
         if self.have.has(block.piece) {
             self.wasted_bytes += length;

@@ -96,6 +96,9 @@ pub(crate) const HURRY_SOONER: u64 = 2;
 /// ... and this time more.
 pub(crate) const HURRY_SLACK: Duration = Duration::from_millis(50);
 
+/// Who has delivered fewer blocks is a stranger: what its rate seems to be may be a burst.
+pub(crate) const STRANGER_BLOCKS: u32 = 16;
+
 /// So many pieces at the front of the windows are looked through for such requests.
 pub(crate) const HURRY_PIECES: usize = 2;
 

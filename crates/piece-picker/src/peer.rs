@@ -7,7 +7,7 @@ use metainfo::{BLOCK_LENGTH, BlockIndex, PieceIndex};
 use crate::{
     limits::{
         EXPECTED_MAX, GHOSTS_MAX, LATE_SLACK, LATE_SLACK_UNKNOWN, RATE_MAX, REFUSED_FOR, REFUSED_MAX,
-        TRUST_IDLE,
+        STRANGER_BLOCKS, TRUST_IDLE,
     },
     set::PieceSet,
 };
@@ -63,6 +63,8 @@ pub(crate) struct Peer {
     pub(crate) active: u64,
     /// When something came from it last, or, if nothing waited with it, when it was asked.
     pub(crate) heard: u64,
+    /// Blocks that came from it.
+    pub(crate) delivered: u32,
     /// A request was late, and nothing has come since.
     pub(crate) stalls: bool,
     /// It had a part in a corrupt piece with others: it gets whole pieces to itself.
@@ -107,6 +109,7 @@ impl Peer {
             able: false,
             active: 0,
             heard: 0,
+            delivered: 0,
             stalls: false,
             parole: false,
             current: None,
@@ -187,11 +190,13 @@ impl Peer {
         (now + takes, due)
     }
 
-    /// When a request is expected by what is known now: a peer may have turned out to be slower than it was taken to be.
-    pub(crate) fn expects(&self, block: BlockIndex, assumed: u64) -> Option<u64> {
+    /// When a request is expected by what is known now: a peer may have turned out to be slower than it was taken to be. A stranger
+    /// that is silent for longer than a block should take needs at least that long for each; others send in gusts.
+    pub(crate) fn expects(&self, block: BlockIndex, now: u64, assumed: u64) -> Option<u64> {
         let place = self.outstanding.iter().position(|request| request.block == block)? as u64;
         let rate = self.rate().unwrap_or(assumed).max(1);
-        let each = u64::from(BLOCK_LENGTH) * 1_000_000 / rate;
+        let silent = if self.delivered < STRANGER_BLOCKS { now.saturating_sub(self.heard) } else { 0 };
+        let each = (u64::from(BLOCK_LENGTH) * 1_000_000 / rate).max(silent);
         Some(self.heard.saturating_add(each.saturating_mul(place + 1).min(micros(EXPECTED_MAX))))
     }
 

@@ -119,7 +119,7 @@ impl Picker {
                 }
                 if may_race && requested > 0 && unfinished <= HURRY_PIECES {
                     let far = now + next.saturating_mul(HURRY_SOONER) + micros(HURRY_SLACK);
-                    if let Some(block) = self.far_block(key, piece, far, assumed) {
+                    if let Some(block) = self.far_block(key, piece, far, now, assumed) {
                         return Some(block);
                     }
                 }
@@ -158,11 +158,18 @@ impl Picker {
 
     /// The block of `piece` that is to come last from another peer only, if that is after `time`, by what was thought when it
     /// was asked for or by what is known of its peer now.
-    fn far_block(&self, key: PeerKey, piece: PieceIndex, time: u64, assumed: u64) -> Option<BlockIndex> {
+    fn far_block(
+        &self,
+        key: PeerKey,
+        piece: PieceIndex,
+        time: u64,
+        now: u64,
+        assumed: u64,
+    ) -> Option<BlockIndex> {
         let far = self.partials.get(&piece)?.slots().filter_map(|(block, slot)| match slot {
             Slot::Requested { by, raced: false, expected, .. } if by != key => {
-                let now = self.peers.get(&by)?.expects(BlockIndex { piece, block }, assumed)?;
-                let expected = expected.max(now);
+                let known = self.peers.get(&by)?.expects(BlockIndex { piece, block }, now, assumed)?;
+                let expected = expected.max(known);
                 (expected > time).then_some((expected, block))
             }
             _ => None,

@@ -41,8 +41,10 @@ const NEAR_QUEUE: u64 = 6 * BLOCK_LENGTH as u64;
 const START_ROUNDS: u8 = 2;
 /// ... brought less than this much more, in per cent.
 const START_RISE_PERCENT: u64 = 20;
-/// The first blocks after a rest, whose time may be the round trip's as much as the line's.
+/// The first blocks, whose time may be the round trip's as much as the line's.
 const OPENING: u64 = 4 * BLOCK_LENGTH as u64;
+/// Until then it is believed to deliver at most so many times what came on average: the average is behind a growing rate.
+const OPENING_BOOST: u64 = 2;
 /// After a cancel no request is timed for this long at least ...
 const CANCELLED_MIN: Duration = Duration::from_secs(1);
 /// ... and while the cancelled blocks may still come, up to this.
@@ -97,7 +99,7 @@ pub(crate) struct Pipeline {
     probe_from: Duration,
     climb: Climb,
     start: Start,
-    /// Since when the first blocks after a rest have been asked for, and what has come since; until enough has.
+    /// Since when the first blocks have been asked for, and what has come since; until the start is over.
     opening: Option<(Duration, u64)>,
     /// Since when nothing has been in flight.
     idle_since: Option<Duration>,
@@ -189,12 +191,13 @@ impl Pipeline {
         if measured == 0 { self.known_rate / 2 } else { measured }
     }
 
-    /// What it can be relied on to deliver: of its first blocks, no more than what came in all the time since they were asked for.
+    /// What it can be relied on to deliver: at its start, not far above what came in all the time since it was first asked. A line
+    /// with a token bucket brings its first blocks at any speed.
     pub(crate) fn sure_rate(&self, now: Duration, watched: bool) -> u64 {
         let rate = self.rate(now, watched);
         match self.opening {
-            Some((since, came)) if came > 0 && self.known_rate == 0 => {
-                rate.min(rate_of(came, now.saturating_sub(since)))
+            Some((since, came)) if came > 0 => {
+                rate.min(OPENING_BOOST * rate_of(came, now.saturating_sub(since)))
             }
             _ => rate,
         }
@@ -213,7 +216,13 @@ impl Pipeline {
         if in_flight_before == 0 {
             if self.idle_since.is_none_or(|since| now.saturating_sub(since) > IDLE) {
                 self.meter.restart(now);
-                self.opening = Some((now, 0));
+                if self.known_rate == 0 {
+                    self.opening = Some((now, 0));
+                }
+            }
+            // It is not to blame for the time without requests.
+            if let (Some((since, _)), Some(idle)) = (&mut self.opening, self.idle_since) {
+                *since = (*since + now.saturating_sub(idle)).min(now);
             }
             self.last_block = now;
             self.probe = None;
@@ -232,8 +241,9 @@ impl Pipeline {
         // Growth by a block per block doubles the queue each round trip, until the rate bounds it.
         self.window = (self.window.max(WATCHED_START) + 1).min(QUEUE_MAX);
         self.climb.received(bytes);
+        let young = |came: u64| came < OPENING || !self.start.is_over();
         self.opening =
-            self.opening.map(|(since, came)| (since, came + bytes)).filter(|(_, came)| *came < OPENING);
+            self.opening.map(|(since, came)| (since, came + bytes)).filter(|(_, came)| young(*came));
         if let Some((probe, sent, came)) = &mut self.probe {
             *came += bytes;
             if *probe == place {
