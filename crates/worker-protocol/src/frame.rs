@@ -35,6 +35,12 @@ impl Decoder {
         &mut self.buffer
     }
 
+    /// Whether nothing was read that is not given out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Takes bytes that were read elsewhere.
     pub fn handle_input(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);

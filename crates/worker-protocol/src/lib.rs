@@ -23,5 +23,5 @@ pub use error::ProtocolError;
 pub use frame::Decoder;
 pub use hello::{Hello, PROTOCOL};
 pub use message::{Failure, Fault, FromWorker, ToWorker, Usage};
-pub use sandbox::{Attempt, Level, Sandbox};
+pub use sandbox::{Attempt, Level, Report, Sandbox};
 pub use spec::{AudioCodec, AudioSpec, H264Profile, InputTrack, OutputTrack, Preset, VideoSpec};

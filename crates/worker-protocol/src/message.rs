@@ -13,7 +13,7 @@ use crate::{
     frame::{Frame, SAMPLE, put},
     hello::Hello,
     limits::{FRAME_BYTES_MAX, TEXT_BYTES_MAX},
-    sandbox::{Attempt, Sandbox},
+    sandbox::{Attempt, Report, Sandbox},
     spec::{AudioSpec, OutputTrack, VideoSpec},
 };
 
@@ -52,7 +52,7 @@ pub enum ToWorker {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromWorker {
     /// First of all, with what the kernel granted.
-    Hello(Hello, Sandbox),
+    Hello(Hello, Report),
     /// What the samples are; before the first of them.
     Track(OutputTrack),
     /// The next sample of the answer, in decode order.
@@ -68,8 +68,6 @@ pub enum FromWorker {
 pub struct Usage {
     /// Milliseconds of CPU time.
     pub cpu_ms: u64,
-    /// The most memory it had resident, bytes.
-    pub resident_bytes_max: u64,
 }
 
 /// Whose fault a failure is.
@@ -166,9 +164,9 @@ impl FromWorker {
     /// As [`ToWorker::encode`].
     pub fn encode(&self, out: &mut BytesMut) -> Result<(), ProtocolError> {
         match self {
-            Self::Hello(hello, sandbox) => put(out, HELLO, |out| {
+            Self::Hello(hello, report) => put(out, HELLO, |out| {
                 hello.write(out);
-                out.extend_from_slice(&postcard::to_stdvec(sandbox).unwrap_or_default());
+                out.extend_from_slice(&postcard::to_stdvec(report).unwrap_or_default());
             }),
             Self::Track(track) => {
                 track.check()?;
@@ -190,11 +188,13 @@ impl FromWorker {
             HELLO => {
                 let hello = Hello::read(&frame.body)?;
                 // What follows the hello is only read from a worker of this version.
-                let sandbox = match hello.check() {
+                let report = match hello.check() {
                     Ok(()) => value("hello", frame.body.get(13 + hello.build.len()..).unwrap_or_default())?,
-                    Err(_) => Sandbox::default(),
+                    Err(_) => {
+                        Report { sandbox: Sandbox::default(), codecs: Err("another version".to_owned()) }
+                    }
                 };
-                Self::Hello(hello, sandbox)
+                Self::Hello(hello, report)
             }
             TRACK => {
                 let track: OutputTrack = value("track", &frame.body)?;

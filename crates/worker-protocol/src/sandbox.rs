@@ -62,6 +62,15 @@ impl Sandbox {
     }
 }
 
+/// What a worker says of itself before it reads anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What it gave up.
+    pub sandbox: Sandbox,
+    /// The codec libraries it found and their versions, or why there are none.
+    pub codecs: Result<String, String>,
+}
+
 /// Something a worker is asked to try although it must not succeed: how tests see that the sandbox holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Attempt {

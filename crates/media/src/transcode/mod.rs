@@ -5,19 +5,30 @@
 //! segment and what is made of them is decided by who calls.
 
 mod error;
+mod launch;
+mod limits;
+mod order;
+mod pool;
+mod worker;
 
-use std::{fmt, path::PathBuf, pin::Pin, sync::Arc};
+use std::{fmt, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use container::Sample;
 use futures_core::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use worker_protocol::ToWorker;
 pub use worker_protocol::{
-    AudioCodec, AudioSpec, Fault, H264Profile, InputTrack, Level, OutputTrack, Preset, Sandbox, VideoSpec,
+    Attempt, AudioCodec, AudioSpec, Fault, H264Profile, InputTrack, Level, OutputTrack, Preset, Sandbox,
+    VideoSpec,
 };
 
 pub use error::TranscodeError;
+pub use pool::TranscodeStatus;
 
 use crate::MediaError;
+use limits::SAMPLES_AHEAD;
+use order::{Input, Output};
+use pool::{Pool, Seat};
 
 /// The compressed samples of a request, in decode order, as they come from the file.
 pub type SampleStream = Pin<Box<dyn Stream<Item = Result<Sample, MediaError>> + Send>>;
@@ -32,6 +43,27 @@ pub enum SandboxPolicy {
     Prefer,
 }
 
+/// How long is waited before somebody is given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// A worker that has everything it needs and neither reads nor writes.
+    pub silence: Duration,
+    /// A worker that works on one request.
+    pub request: Duration,
+    /// Whoever takes what was made.
+    pub reader: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            silence: limits::SILENCE_PATIENCE,
+            request: limits::REQUEST_PATIENCE,
+            reader: limits::READER_PATIENCE,
+        }
+    }
+}
+
 /// Settings of a [`Transcoder`].
 #[derive(Clone, Debug)]
 pub struct TranscodeConfig {
@@ -43,30 +75,36 @@ pub struct TranscodeConfig {
     pub sandbox: SandboxPolicy,
     /// Titles that are transcoded at once.
     pub titles_max: usize,
+    /// When is enough.
+    pub patience: Patience,
 }
 
 /// The pool of workers. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Transcoder {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    config: TranscodeConfig,
+    pool: Arc<Pool>,
 }
 
 impl Transcoder {
-    /// A pool that has started nothing yet. Must be called within a tokio runtime.
+    /// A pool that starts one worker at once, to learn what the kernel grants, and keeps it for the first title.
+    /// Must be called within a tokio runtime.
     #[must_use]
     pub fn new(config: TranscodeConfig) -> Self {
-        Self { shared: Arc::new(Shared { config }) }
+        let pool = Pool::new(config);
+        Pool::warm(&pool);
+        Self { pool }
     }
 
     /// A title's place in the pool. Nothing is started before it asks for something.
     #[must_use]
     pub fn title(&self, video_id: &str) -> TitleTranscoder {
-        TitleTranscoder { video_id: video_id.into(), shared: Arc::clone(&self.shared) }
+        TitleTranscoder { video_id: video_id.into(), pool: Arc::clone(&self.pool), seat: self.pool.seat() }
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn status(&self) -> TranscodeStatus {
+        self.pool.status()
     }
 }
 
@@ -74,7 +112,8 @@ impl Transcoder {
 #[derive(Debug)]
 pub struct TitleTranscoder {
     video_id: Arc<str>,
-    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    seat: Arc<Seat>,
 }
 
 impl TitleTranscoder {
@@ -86,8 +125,7 @@ impl TitleTranscoder {
     /// # Cancel safety
     /// Safe: the request is given up, also when what is answered is dropped.
     pub async fn video(&self, spec: VideoSpec, samples: SampleStream) -> Result<Transcoded, TranscodeError> {
-        let _ = (spec, samples, &self.shared.config);
-        Err(TranscodeError::Off { title: self.video_id.to_string() })
+        self.request(ToWorker::Video(spec), Some(samples)).await
     }
 
     /// Encodes a stretch of sound. `samples` begin as long before it as decoder and encoder need to warm up.
@@ -98,8 +136,55 @@ impl TitleTranscoder {
     /// # Cancel safety
     /// As [`video`](Self::video).
     pub async fn audio(&self, spec: AudioSpec, samples: SampleStream) -> Result<Transcoded, TranscodeError> {
-        let _ = (spec, samples, &self.shared.config);
-        Err(TranscodeError::Off { title: self.video_id.to_string() })
+        self.request(ToWorker::Audio(spec), Some(samples)).await
+    }
+
+    /// Sends samples to the worker and back: what the path costs without a codec.
+    ///
+    /// # Errors
+    /// As [`video`](Self::video).
+    ///
+    /// # Cancel safety
+    /// As [`video`](Self::video).
+    pub async fn echo(&self, samples: SampleStream) -> Result<Transcoded, TranscodeError> {
+        self.request(ToWorker::Echo, Some(samples)).await
+    }
+
+    /// Has the worker try what it must not be able to do: for tests of the sandbox.
+    ///
+    /// # Errors
+    /// [`TranscodeError::Failed`] with the system's words if it was refused, which is as it should be.
+    pub async fn attempt(&self, attempt: Attempt) -> Result<(), TranscodeError> {
+        let mut answer = self.request(ToWorker::Try(attempt), None).await?;
+        answer.next().await.map_or(Ok(()), |last| last.map(drop))
+    }
+
+    async fn request(
+        &self,
+        request: ToWorker,
+        samples: Option<SampleStream>,
+    ) -> Result<Transcoded, TranscodeError> {
+        let (tell, started) = oneshot::channel();
+        let (give, samples_out) = mpsc::channel(SAMPLES_AHEAD);
+        let (title, pool, seat) =
+            (Arc::clone(&self.video_id), Arc::clone(&self.pool), Arc::clone(&self.seat));
+        let (input, output) = (Input::new(samples), Output::new(give, tell));
+        tokio::spawn(async move { pool.carry_out(&title, &seat, &request, input, output).await });
+        match started.await {
+            Ok(track) => Ok(Transcoded { track: track?, samples: samples_out }),
+            // It was carried out and nothing came of it.
+            Err(_) => Err(TranscodeError::Failed {
+                title: self.video_id.to_string(),
+                fault: Fault::Internal,
+                text: "an answer without a track".to_owned(),
+            }),
+        }
+    }
+}
+
+impl Drop for TitleTranscoder {
+    fn drop(&mut self) {
+        self.pool.leave(&self.seat);
     }
 }
 
