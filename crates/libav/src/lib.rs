@@ -7,7 +7,8 @@
 //! [`finish`](VideoDecoder::finish), `receive` until `None` once more.
 //!
 //! ```text
-//! Packet -> VideoDecoder -> VideoFrame -> VideoFilter -> VideoFrame -> VideoEncoder -> EncodedSample
+//! Packet -> VideoDecoder -> VideoFrame -> VideoFilter    -> VideoFrame     -> VideoEncoder -> EncodedSample
+//! Packet -> AudioDecoder -> AudioBlock -> AudioConverter -> ConvertedBlock -> AudioEncoder -> EncodedSample
 //! ```
 //!
 //! The libraries are loaded when [`load`] is called, not when the program starts: linked, they would cost every start
@@ -16,18 +17,26 @@
 #![expect(unsafe_code, reason = "the house's only home of calls into C; each block says why it is sound")]
 #![warn(clippy::undocumented_unsafe_blocks, missing_docs)]
 
+mod audio;
 mod codec;
 mod decode;
 mod encode;
 mod error;
 mod frame;
+mod graph;
 mod log;
 mod packet;
 mod sys;
 mod time;
 mod video;
 
-pub use codec::VideoCodec;
+pub use audio::{
+    Channels,
+    converter::{AudioConverter, AudioConverterSettings, ConvertedBlock},
+    decoder::{AudioBlock, AudioDecoder, AudioDecoderSettings},
+    encoder::{AudioEncoder, AudioEncoderSettings, AudioTarget},
+};
+pub use codec::{AudioCodec, VideoCodec};
 pub use error::{Error, Fault};
 pub use frame::{Colour, VideoFrame};
 pub use packet::{EncodedSample, PACKET_BYTES_MAX, Packet};

@@ -45,7 +45,7 @@ impl VideoDecoder {
         let common = DecoderSettings {
             stage: "video decoder",
             id: settings.codec.id(),
-            configuration: settings.configuration,
+            configuration: if settings.codec.is_configured() { settings.configuration } else { &[] },
             time_base: settings.time_base,
             threads: settings.threads,
         };
