@@ -109,14 +109,31 @@ pub(crate) fn frames(path: &Path) -> Vec<BTreeMap<String, String>> {
     sections(&text).into_iter().filter(|f| f.contains_key("pict_type")).collect()
 }
 
+/// What ffprobe says of a file's first stream.
+pub(crate) fn stream_fields(path: &Path) -> BTreeMap<String, String> {
+    sections(&run("ffprobe", &["-v", "error", "-show_streams", path.to_str().unwrap()])).swap_remove(0)
+}
+
 /// SSIM of `ours` against `source` brought to its size by `chain`, frame for frame: the mean and the worst frame.
 pub(crate) fn ssim(ours: &Path, source: &Path, chain: &str) -> (f64, f64) {
+    compare(&["-i", ours.to_str().unwrap()], source, chain)
+}
+
+/// As [`ssim`], of raw pictures of `size`.
+pub(crate) fn ssim_raw(ours: &Path, size: &str, source: &Path, chain: &str) -> (f64, f64) {
+    let raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size, "-i", ours.to_str().unwrap()];
+    compare(&raw, source, chain)
+}
+
+fn compare(ours: &[&str], source: &Path, chain: &str) -> (f64, f64) {
     let graph = format!(
-        "[0:v]settb=1/1000,setpts=N[a];[1:v]settb=1/1000,{chain},setpts=N[b];[a][b]ssim=stats_file=-:shortest=0"
+        "[0:v]settb=1/1000,setpts=N[a];[1:v]{chain},format=yuv420p,setsar=1,settb=1/1000,setpts=N[b];\
+         [a][b]ssim=stats_file=-"
     );
-    let arguments =
-        ["-i", ours.to_str().unwrap(), "-i", source.to_str().unwrap(), "-lavfi", &graph, "-f", "null", "-"];
-    let text = run("ffmpeg", &[&["-hide_banner", "-nostdin", "-v", "error"][..], &arguments].concat());
+    let source = ["-noautorotate", "-i", source.to_str().unwrap()];
+    let end = ["-lavfi", &graph, "-f", "null", "-"];
+    let text =
+        run("ffmpeg", &[&["-hide_banner", "-nostdin", "-v", "error"][..], ours, &source, &end].concat());
     let scores: Vec<f64> =
         text.lines().filter_map(|line| line.split_once("All:")?.1.split(' ').next()?.parse().ok()).collect();
     assert!(!scores.is_empty(), "no scores: {text}");
