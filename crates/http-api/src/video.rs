@@ -316,7 +316,7 @@ async fn piece_answer(
     match piece {
         Piece::Playlist => playlist_answer(PLAYLIST, title.playlist(rendition, format)?, &headers),
         Piece::Init => {
-            let bytes = title.init(rendition)?;
+            let bytes = title.init(rendition).await?;
             let etag = title.etag(&format!("{rendition}-init"));
             let mut response = match kept(&etag, &headers)? {
                 Some(not_modified) => return Ok(not_modified),

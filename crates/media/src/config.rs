@@ -1,8 +1,8 @@
 //! What the caller decides.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::limits;
+use crate::{limits, transcode::Encoders};
 
 /// Settings of a [`Media`](crate::Media).
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct MediaConfig {
     pub in_flight_bytes: u64,
     /// Bytes of finished segments kept in memory.
     pub recent_bytes: u64,
+    /// What encodes; without it films are cut only.
+    pub encoders: Option<Arc<dyn Encoders>>,
 }
 
 impl Default for MediaConfig {
@@ -24,6 +26,7 @@ impl Default for MediaConfig {
             idle_close: limits::IDLE_CLOSE,
             in_flight_bytes: limits::IN_FLIGHT_BYTES_MAX,
             recent_bytes: limits::RECENT_BYTES_MAX,
+            encoders: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A title described for `GET /video/{id}`.
 
 use container::{Timescale, Track, TrackKind};
-use packager::{CodecList, Delivery, Planned, RenditionId, SegmentFormat, SegmentPlan};
+use packager::{
+    CodecList, Delivery, Planned, RenditionId, SegmentFormat, SegmentPlan, Transcodes, transcode::AAC_LC,
+};
 use serde::Serialize;
 
 /// Everything that is told of a title. The surface adds `file`.
@@ -129,6 +131,14 @@ pub struct RenditionInfo {
     pub bandwidth_average: u64,
     /// The containers it can be had in: `fmp4`, `ts`.
     pub containers: Vec<&'static str>,
+    /// It is decoded and encoded anew for whoever asks.
+    pub transcoded: bool,
+    /// Pixels, of transcoded video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Pixels, of transcoded video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
 }
 
 /// How a title is to be delivered to a player.
@@ -154,12 +164,18 @@ pub enum DecisionMode {
     Cut,
     /// Video cut; the sound cannot be played by this player and there is no other.
     CutVideoOnly,
+    /// Some track is decoded and encoded anew; which and why, its tracks say.
+    Transcode,
     /// Nothing this player can decode.
     Refused,
 }
 
 /// Everything that is told of a title.
-pub(crate) fn describe(planned: &Planned, codecs: Option<&CodecList>) -> TitleInfo {
+pub(crate) fn describe(
+    planned: &Planned,
+    transcodes: Option<&Transcodes>,
+    codecs: Option<&CodecList>,
+) -> TitleInfo {
     let movie = &planned.movie;
     let seconds = |ns: u64| Timescale::MICROS.seconds(i64::try_from(ns / 1_000).unwrap_or(i64::MAX));
     let names = rendition_names(planned);
@@ -191,22 +207,27 @@ pub(crate) fn describe(planned: &Planned, codecs: Option<&CodecList>) -> TitleIn
             })
             .collect(),
         keyframes: keyframes(planned),
-        renditions: renditions(planned, &names),
+        renditions: renditions(planned, transcodes, &names),
         warnings: planned.plan.warnings.clone(),
-        decision: decide(planned, codecs),
+        decision: decide(planned, transcodes, codecs),
     }
 }
 
 /// How a title is delivered to a player that decodes `codecs`.
-pub(crate) fn decide(planned: &Planned, codecs: Option<&CodecList>) -> Decision {
-    let delivery = Delivery::decide(planned, SegmentFormat::Fmp4, codecs);
+pub(crate) fn decide(
+    planned: &Planned,
+    transcodes: Option<&Transcodes>,
+    codecs: Option<&CodecList>,
+) -> Decision {
+    let delivery = Delivery::with(planned, transcodes, SegmentFormat::Fmp4, codecs);
     let has_audio = planned.of_kind(TrackKind::Audio).next().is_some();
-    let mode =
-        match (delivery.is_playable(), delivery.video.is_some() && has_audio && delivery.audio.is_empty()) {
-            (false, _) => DecisionMode::Refused,
-            (true, true) => DecisionMode::CutVideoOnly,
-            (true, false) => DecisionMode::Cut,
-        };
+    let silent = delivery.audio.is_empty() && delivery.audio_aac.is_empty();
+    let mode = match (delivery.is_playable(), delivery.video.is_some() && has_audio && silent) {
+        (false, _) => DecisionMode::Refused,
+        (true, _) if delivery.needs_transcode() => DecisionMode::Transcode,
+        (true, true) => DecisionMode::CutVideoOnly,
+        (true, false) => DecisionMode::Cut,
+    };
     Decision { mode, reason: delivery.reason(), delivery }
 }
 
@@ -269,13 +290,18 @@ fn keyframes(planned: &Planned) -> KeyframeInfo {
     }
 }
 
-fn renditions(planned: &Planned, names: &[(RenditionId, usize)]) -> Vec<RenditionInfo> {
+fn renditions(
+    planned: &Planned,
+    transcodes: Option<&Transcodes>,
+    names: &[(RenditionId, usize)],
+) -> Vec<RenditionInfo> {
     let formats = [("fmp4", SegmentFormat::Fmp4), ("ts", SegmentFormat::Ts)];
     let carried = formats.map(|(name, format)| (name, Delivery::decide(planned, format, None)));
     let carries = |delivery: &Delivery, rendition: RenditionId| match rendition {
         RenditionId::Source | RenditionId::IFrames => delivery.is_playable(),
         RenditionId::Audio(n) => delivery.audio.contains(&n),
         RenditionId::Subtitles(n) => delivery.subtitles.contains(&n),
+        RenditionId::H264(_) | RenditionId::Aac(_) => false,
     };
     names
         .iter()
@@ -291,9 +317,36 @@ fn renditions(planned: &Planned, names: &[(RenditionId, usize)]) -> Vec<Renditio
                 bandwidth_peak: peak,
                 bandwidth_average: average,
                 containers,
+                transcoded: false,
+                width: None,
+                height: None,
             })
         })
+        .chain(transcodes.into_iter().flat_map(transcoded))
         .collect()
+}
+
+fn transcoded(transcodes: &Transcodes) -> Vec<RenditionInfo> {
+    let info = |rendition: RenditionId, kind, codecs: String, size: Option<(u32, u32)>| {
+        let (bandwidth_peak, bandwidth_average) = transcodes.bits_per_second(rendition);
+        RenditionInfo {
+            name: rendition.to_string(),
+            kind,
+            codecs: Some(codecs),
+            bandwidth_peak,
+            bandwidth_average,
+            containers: vec!["fmp4"],
+            transcoded: true,
+            width: size.map(|s| s.0),
+            height: size.map(|s| s.1),
+        }
+    };
+    let video = transcodes.rungs.iter().map(|rung| {
+        info(rung.rendition(), TrackKind::Video, rung.codec_string(), Some((rung.width, rung.height)))
+    });
+    let audio = transcodes.audio.iter().enumerate().filter(|(_, aac)| aac.is_some());
+    let audio = audio.map(|(n, _)| info(RenditionId::Aac(n), TrackKind::Audio, AAC_LC.to_owned(), None));
+    video.chain(audio).collect()
 }
 
 /// Of the densest segment, and over all. An estimate for Matroska; of the I-frames nothing is known beforehand.

@@ -16,6 +16,7 @@ mod cache;
 mod config;
 mod content;
 mod error;
+mod feed;
 mod file_source;
 mod info;
 mod job;

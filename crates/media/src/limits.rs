@@ -67,3 +67,9 @@ pub const INLINE_PARSE_BYTES_MAX: u64 = 1 << 20;
 /// When more than one part in this many of the memory for segments is taken, CMAF streams from its source to each asker
 /// instead of being made for all.
 pub const CROWD_DIVISOR: u64 = 4;
+/// Payload handed to a transcoder at a time: what a worker decodes in a small part of a second.
+pub const FEED_BATCH_BYTES: u64 = 1 << 20;
+/// Samples handed to a transcoder at a time; audio frames are small.
+pub const FEED_BATCH_SAMPLES: usize = 256;
+/// Bytes that an encoded segment may have beyond what its rate control allows: parameter sets, small segments.
+pub const ENCODED_BYTES_SLACK: u64 = 1 << 20;

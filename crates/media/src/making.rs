@@ -82,7 +82,7 @@ pub(crate) fn told(title: &str, error: PackagerError) -> MediaError {
     }
 }
 
-async fn driven<P: PullParser>(
+pub(crate) async fn driven<P: PullParser>(
     title: &str,
     parser: &mut P,
     source: &dyn ByteSource,
@@ -90,7 +90,11 @@ async fn driven<P: PullParser>(
     drive(parser, source).await.map_err(|e: ContainerError| MediaError::from_container(title, e))
 }
 
-async fn read(title: &str, source: &dyn ByteSource, range: ByteRange) -> Result<Bytes, MediaError> {
+pub(crate) async fn read(
+    title: &str,
+    source: &dyn ByteSource,
+    range: ByteRange,
+) -> Result<Bytes, MediaError> {
     let answer = match source.try_read_at(range) {
         Some(answer) => answer,
         None => source.read_at(range).await,

@@ -62,8 +62,9 @@ impl Media {
     pub fn new(config: MediaConfig) -> Result<Self, MediaError> {
         let counters = Arc::new(Counters::default());
         let disk = config.cache.as_ref().map(|c| DiskCache::open(c, Arc::clone(&counters))).transpose()?;
-        let workshop =
+        let mut workshop =
             Workshop::new(config.in_flight_bytes, config.recent_bytes, disk, Arc::clone(&counters));
+        workshop.encoders = config.encoders;
         let shared = Arc::new(Shared {
             idle_close: config.idle_close,
             born: Instant::now(),

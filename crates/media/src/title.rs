@@ -11,10 +11,10 @@ use std::{
 
 use byte_source::{ByteRange, ByteSource, ReadHint};
 use bytes::Bytes;
-use container::Movie;
+use container::{Movie, Timescale};
 use packager::{
-    CodecList, Layout, Part, Plan, Planned, RenditionId, SegmentFormat, SegmentIndex, SegmentPlan, dash,
-    init_segment,
+    CodecList, Delivery, Layout, PackagerError, Part, Plan, Planned, RenditionId, SegmentFormat,
+    SegmentIndex, SegmentPlan, Transcodes, dash, init_segment,
     plan::PLAN_VERSION,
     playlist::{self, MasterOptions},
     subtitles::SubtitleForm,
@@ -31,6 +31,7 @@ use crate::{
     limits::{ATTACHMENT_BYTES_MAX, HINT_GAP_BYTES_MAX, HINTED_SEGMENTS, LAYOUTS_MAX},
     making::{self, Material, Route, told},
     stats::{Counters, bump},
+    transcode::TitleEncoding,
     workshop::Workshop,
 };
 
@@ -55,6 +56,8 @@ pub struct Title {
     playlists: Mutex<HashMap<(RenditionId, SegmentFormat), Bytes>>,
     inits: Mutex<HashMap<RenditionId, Bytes>>,
     layouts: Mutex<Layouts>,
+    /// What it can be transcoded to, where there is something that encodes.
+    encoding: Option<Arc<TitleEncoding>>,
     /// The file is not what it was: to be opened anew.
     stale: AtomicBool,
     /// Milliseconds of the clock of [`Media`](crate::Media).
@@ -94,6 +97,8 @@ impl Title {
         if let Some(disk) = &workshop.disk {
             disk.watch(&content, true);
         }
+        let encoders = workshop.encoders.clone();
+        let encoding = encoders.map(|e| Arc::new(TitleEncoding::new(Transcodes::of(&planned), e)));
         Self {
             video_id,
             content,
@@ -101,6 +106,7 @@ impl Title {
             file,
             planned,
             workshop,
+            encoding,
             playlists: Mutex::default(),
             inits: Mutex::default(),
             layouts: Mutex::default(),
@@ -166,13 +172,36 @@ impl Title {
     /// # Errors
     /// None at present.
     pub fn info(&self, codecs: Option<&CodecList>) -> Result<TitleInfo, MediaError> {
-        Ok(info::describe(&self.planned, codecs))
+        Ok(info::describe(&self.planned, self.transcodes(), codecs))
     }
 
     /// How it would be delivered to a player that can decode `codecs`.
     #[must_use]
     pub fn decide(&self, codecs: Option<&CodecList>) -> Decision {
-        info::decide(&self.planned, codecs)
+        info::decide(&self.planned, self.transcodes(), codecs)
+    }
+
+    fn transcodes(&self) -> Option<&Transcodes> {
+        self.encoding.as_deref().filter(|e| e.is_on()).map(|e| &e.transcodes)
+    }
+
+    /// What makes a transcoded rendition.
+    fn encoding(&self, rendition: RenditionId) -> Result<&Arc<TitleEncoding>, MediaError> {
+        self.encoding.as_ref().ok_or_else(|| self.told(PackagerError::NoSuchRendition(rendition)))
+    }
+
+    /// A segment as it is listed, and the unit of its times.
+    fn listed(
+        &self,
+        rendition: RenditionId,
+        index: SegmentIndex,
+    ) -> Result<(SegmentPlan, Timescale), PackagerError> {
+        if let (true, Some(transcodes)) = (rendition.is_transcoded(), self.transcodes()) {
+            return Ok((*transcodes.segment(rendition, index)?, transcodes.segments(rendition)?.1));
+        }
+        let track = self.planned.rendition_track(rendition)?;
+        let timescale = self.planned.plan.track(track).map_or(self.planned.plan.clock, |t| t.timescale);
+        Ok((*self.planned.segment(rendition, index)?, timescale))
     }
 
     /// The multivariant playlist. Paths in it are relative to `master.m3u8`.
@@ -180,7 +209,13 @@ impl Title {
     /// # Errors
     /// [`MediaError::NotPlayable`] when nothing is left that this player can decode.
     pub fn master(&self, options: &MasterOptions) -> Result<String, MediaError> {
-        playlist::multivariant(&self.planned, options).map_err(|e| self.told(e))
+        let decision =
+            Delivery::with(&self.planned, self.transcodes(), options.format, options.codecs.as_ref());
+        if decision.needs_transcode() {
+            let reason = decision.reason();
+            tracing::info!(video = &*self.video_id, %reason, "a player is given what it does not take as it is");
+        }
+        playlist::multivariant_with(&self.planned, self.transcodes(), options).map_err(|e| self.told(e))
     }
 
     /// The media playlist of a rendition (`source`, `audio-0`, `subtitles-0`, `iframes`).
@@ -189,7 +224,11 @@ impl Title {
     /// [`MediaError::NotFound`] for a rendition this title does not have.
     pub fn playlist(&self, rendition: RenditionId, format: SegmentFormat) -> Result<Bytes, MediaError> {
         kept(&self.playlists, (rendition, format), || {
-            playlist::media(&self.planned, rendition, format).map(Bytes::from).map_err(|e| self.told(e))
+            let list = match self.transcodes().filter(|_| rendition.is_transcoded()) {
+                Some(transcodes) => playlist::transcoded_media(transcodes, rendition, format),
+                None => playlist::media(&self.planned, rendition, format),
+            };
+            list.map(Bytes::from).map_err(|e| self.told(e))
         })
     }
 
@@ -201,12 +240,28 @@ impl Title {
         dash::manifest(&self.planned, options).map(Bytes::from).map_err(|e| self.told(e))
     }
 
-    /// The init segment of a rendition.
+    /// The init segment of a rendition. That of transcoded video waits for an encoder, once.
     ///
     /// # Errors
-    /// [`MediaError::NotFound`].
-    pub fn init(&self, rendition: RenditionId) -> Result<Bytes, MediaError> {
-        kept(&self.inits, rendition, || init_segment(&self.planned, rendition).map_err(|e| self.told(e)))
+    /// [`MediaError::NotFound`]; why there is no encoder.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn init(&self, rendition: RenditionId) -> Result<Bytes, MediaError> {
+        if !rendition.is_transcoded() {
+            return kept(&self.inits, rendition, || {
+                init_segment(&self.planned, rendition).map_err(|e| self.told(e))
+            });
+        }
+        let lock = || self.inits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(init) = lock().get(&rendition) {
+            return Ok(init.clone());
+        }
+        let encoding = self.encoding(rendition)?;
+        encoding.transcodes.segments(rendition).map_err(|e| self.told(e))?;
+        let init = encoding.init(self.material(), rendition).await?;
+        lock().insert(rendition, init.clone());
+        Ok(init)
     }
 
     /// A strong entity tag, quotes included, for what belongs to the title as a whole (playlists, init segments):
@@ -226,7 +281,7 @@ impl Title {
         index: SegmentIndex,
         format: SegmentFormat,
     ) -> Result<String, MediaError> {
-        self.planned.segment(rendition, index).map_err(|e| self.told(e))?;
+        self.listed(rendition, index).map_err(|e| self.told(e))?;
         Ok(self.tag_of(&self.key(rendition, Form::of(rendition, format), index.get())))
     }
 
@@ -251,15 +306,22 @@ impl Title {
         index: SegmentIndex,
         format: SegmentFormat,
     ) -> Result<SegmentBody, MediaError> {
-        let segment = *self.planned.segment(rendition, index).map_err(|e| self.told(e))?;
+        let (segment, _) = self.listed(rendition, index).map_err(|e| self.told(e))?;
         let form = Form::of(rendition, format);
+        if rendition.is_transcoded() && form != Form::M4s {
+            return Err(self.not_found(format!("MPEG-TS of {rendition}: it is made as fMP4 only")));
+        }
         let key = self.key(rendition, form, index.get());
         if let Some(disk) = &self.workshop.disk {
             disk.playhead(&key);
         }
         let hinted = self.hint(rendition, index).then(|| Hinted::new(self, rendition, index));
-        let mut route = making::route(&self.planned, form, rendition, index, &segment);
-        if form == Form::M4s && self.workshop.is_crowded_for(&key) {
+        let mut route = if rendition.is_transcoded() {
+            Route::Shared(self.encoding(rendition)?.cost(rendition, index))
+        } else {
+            making::route(&self.planned, form, rendition, index, &segment)
+        };
+        if form == Form::M4s && !rendition.is_transcoded() && self.workshop.is_crowded_for(&key) {
             route = Route::Layout;
         }
         let answer = match route {
@@ -272,6 +334,11 @@ impl Title {
                         self.workshop
                             .ask(&self.video_id, key.clone(), cost, material.subtitles(n, form))
                             .await
+                    }
+                    RenditionId::H264(_) | RenditionId::Aac(_) => {
+                        let encoding = Arc::clone(self.encoding(rendition)?);
+                        let make = encoding.segment(material, rendition, index);
+                        self.workshop.ask(&self.video_id, key.clone(), cost, make).await
                     }
                     _ => {
                         let make = material.segment(rendition, index, format);
@@ -323,14 +390,10 @@ impl Title {
         if self.file.is_some() || self.source.is_here() {
             return false;
         }
-        let Ok(segments) = self.planned.segments(rendition) else { return true };
-        let Ok(track) = self.planned.rendition_track(rendition) else { return true };
-        let Some(timescale) = self.planned.plan.track(track).map(|t| t.timescale) else { return true };
-        let seconds = |s: &SegmentPlan| timescale.seconds(i64::try_from(s.duration).unwrap_or(i64::MAX));
         let mut deadline = 0.0;
         for n in index.get()..=index.get().saturating_add(HINTED_SEGMENTS) {
             let index = SegmentIndex::new(n);
-            let Some(segment) = segments.get(index.as_usize()) else { return true };
+            let Ok((segment, timescale)) = self.listed(rendition, index) else { return true };
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -340,7 +403,7 @@ impl Title {
             for range in self.hinted(rendition, index) {
                 self.source.hint(ReadHint { range, deadline_ms });
             }
-            deadline += seconds(segment);
+            deadline += timescale.seconds(i64::try_from(segment.duration).unwrap_or(i64::MAX));
         }
         true
     }
@@ -348,7 +411,13 @@ impl Title {
     /// What is hinted of a segment: what lies between a track's chunks is of other tracks, which are wanted, too.
     fn hinted(&self, rendition: RenditionId, index: SegmentIndex) -> Vec<ByteRange> {
         let mut joined: Vec<ByteRange> = Vec::new();
-        for range in self.planned.byte_ranges(rendition, index).unwrap_or_default() {
+        // What is transcoded is made from cut segments.
+        let fed = self.transcodes().and_then(|t| t.fed_from(rendition, index));
+        let (rendition, (from, to)) =
+            fed.unwrap_or((rendition, (index.get(), index.get().saturating_add(1))));
+        let ranges = (from..to)
+            .flat_map(|n| self.planned.byte_ranges(rendition, SegmentIndex::new(n)).unwrap_or_default());
+        for range in ranges {
             match joined.last_mut() {
                 Some(last) if range.start().saturating_sub(last.end()) <= HINT_GAP_BYTES_MAX => {
                     *last = ByteRange::new(last.start(), range.end().max(last.end()));

@@ -24,6 +24,7 @@ use crate::{
     limits::{BUDGET_PATIENCE, CROWD_DIVISOR},
     recent::{Made, Recent},
     stats::{Counters, bump},
+    transcode::Encoders,
 };
 
 /// Makes the bytes; boxed once per segment made.
@@ -44,6 +45,7 @@ pub(crate) struct Workshop {
     pub(crate) budget: Budget,
     pub(crate) disk: Option<DiskCache>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) encoders: Option<Arc<dyn Encoders>>,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,13 @@ impl Workshop {
         counters: Arc<Counters>,
     ) -> Self {
         let state = State { jobs: HashMap::new(), recent: Recent::new(recent_bytes), next: 0 };
-        Self { state: Mutex::new(state), budget: Budget::new(in_flight_bytes), disk, counters }
+        Self {
+            state: Mutex::new(state),
+            budget: Budget::new(in_flight_bytes),
+            disk,
+            counters,
+            encoders: None,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -415,7 +415,7 @@ async fn what_is_not_there_is_not_found() {
     let error = title.playlist(RenditionId::Audio(0), FMP4).unwrap_err();
     assert!(matches!(error, MediaError::NotFound { .. }), "{error}");
     assert!(matches!(title.attachment("../x").await, Err(MediaError::NotFound { .. })));
-    assert_eq!(title.init(SOURCE).unwrap(), title.init(SOURCE).unwrap());
+    assert_eq!(title.init(SOURCE).await.unwrap(), title.init(SOURCE).await.unwrap());
     let tags = [(0, FMP4), (1, FMP4), (0, TS)].map(|(n, f)| title.segment_etag(SOURCE, index(n), f).unwrap());
     assert!(tags.windows(2).all(|t| t[0] != t[1]), "{tags:?}");
 }

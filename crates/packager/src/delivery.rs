@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use container::{Track, TrackKind, codec::CodecConfig, write::mpegts::TsWriter};
 
-use crate::{Planned, layout};
+use crate::{
+    Planned, RenditionId, Transcodes, layout,
+    transcode::{AAC_LC, Rung},
+};
 
 /// What segments are packed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -88,6 +91,20 @@ impl CodecList {
             under || entry == name
         })
     }
+
+    /// Whether an entry says that it decodes H.264 High of this level: `avc1` or `h264` alone, or High of a level that is
+    /// no lower.
+    #[must_use]
+    pub fn takes_avc_high(&self, level: u8) -> bool {
+        self.0.iter().any(|entry| match entry.split_once('.') {
+            None => matches!(entry.as_str(), "avc1" | "avc3" | "h264"),
+            Some(("avc1" | "avc3", rest)) => {
+                let stated = rest.get(4..6).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                rest.starts_with("64") && stated.is_some_and(|stated| stated >= level)
+            }
+            Some(_) => false,
+        })
+    }
 }
 
 /// A track that the player is not given.
@@ -99,32 +116,79 @@ pub struct LeftOut {
     pub reason: String,
 }
 
+/// What becomes of a track for a player.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Its samples as they are, in segments.
+    Cut,
+    /// Decoded and encoded anew.
+    Transcode,
+    /// Not given.
+    LeaveOut,
+}
+
+/// What becomes of one track, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TrackDecision {
+    /// Index into [`Movie::tracks`](container::Movie::tracks).
+    pub track: usize,
+    /// Video, audio or subtitle.
+    pub kind: TrackKind,
+    /// What becomes of it.
+    pub action: Action,
+    /// The rendition to ask for first; `None` if it is left out.
+    pub rendition: Option<String>,
+    /// Why, for people.
+    pub reason: String,
+}
+
 /// What a player is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Delivery {
     /// The video track (index into the movie's tracks), cut as it is.
     pub video: Option<usize>,
+    /// Heights that the video is transcoded to, `n` of `{n}p-h264`, highest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ladder: Vec<u16>,
     /// Audio tracks, as `n` of `audio-{n}`, the default one first.
     pub audio: Vec<usize>,
+    /// Audio tracks that are transcoded, as `n` of `audio-{n}-aac`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audio_aac: Vec<usize>,
     /// Subtitle tracks, as `n` of `subtitles-{n}`.
     pub subtitles: Vec<usize>,
     /// What is left out and why.
     pub left_out: Vec<LeftOut>,
+    /// Every track that could be shown, in file order.
+    pub tracks: Vec<TrackDecision>,
     /// The file has video: without it there is nothing to watch.
     pub wants_video: bool,
 }
 
 impl Delivery {
-    /// Decides for a player that decodes `codecs` (`None`: anything) and takes `format`.
+    /// Decides for a player that decodes `codecs` (`None`: anything) and takes `format`, from a server that only cuts.
     #[must_use]
     pub fn decide(planned: &Planned, format: SegmentFormat, codecs: Option<&CodecList>) -> Self {
+        Self::with(planned, None, format, codecs)
+    }
+
+    /// Decides for such a player; `transcodes` is what can be transcoded, if anything can. What the player takes is cut;
+    /// beside it, video is offered smaller, and to a player that does not say what it takes, sound as AAC.
+    #[must_use]
+    pub fn with(
+        planned: &Planned,
+        transcodes: Option<&Transcodes>,
+        format: SegmentFormat,
+        codecs: Option<&CodecList>,
+    ) -> Self {
+        // MPEG-TS is for old players, which get what is cut.
+        let transcodes = transcodes.filter(|_| format == SegmentFormat::Fmp4);
         let mut delivery = Self { wants_video: planned.video().is_some(), ..Self::default() };
         let (mut audio, mut subtitles) = (0.., 0..);
         for (n, track) in planned.movie.tracks.iter().enumerate() {
             let verdict = match track.kind {
-                TrackKind::Video if planned.video() != Some(n) => {
-                    Err("another video track is shown".to_owned())
-                }
+                TrackKind::Video if planned.video() != Some(n) => Err(OTHER_VIDEO.to_owned()),
                 TrackKind::Other => continue,
                 _ => verdict(planned, n, track, format, codecs),
             };
@@ -133,36 +197,113 @@ impl Delivery {
                 TrackKind::Subtitle => subtitles.next(),
                 TrackKind::Video | TrackKind::Other => None,
             };
-            match (verdict, track.kind, place) {
-                (Err(reason), ..) => delivery.left_out.push(LeftOut { track: n, reason }),
-                (Ok(()), TrackKind::Video, _) => delivery.video = Some(n),
-                (Ok(()), TrackKind::Audio, Some(place)) => delivery.audio.push(place),
-                (Ok(()), TrackKind::Subtitle, Some(place)) => delivery.subtitles.push(place),
-                (Ok(()), ..) => {}
+            let cut = verdict.is_ok();
+            match (track.kind, place) {
+                (TrackKind::Video, _) if planned.video() == Some(n) => {
+                    delivery.video = cut.then_some(n);
+                    delivery.ladder = ladder(transcodes, codecs);
+                }
+                (TrackKind::Audio, Some(place)) => {
+                    if cut {
+                        delivery.audio.push(place);
+                    }
+                    if as_aac(transcodes, place, cut, codecs) {
+                        delivery.audio_aac.push(place);
+                    }
+                }
+                (TrackKind::Subtitle, Some(place)) if cut => delivery.subtitles.push(place),
+                _ => {}
             }
+            delivery.note(n, track, verdict, place);
         }
         if let Some(default) = planned.default_audio() {
             delivery.audio.sort_by_key(|n| (*n != default, *n));
+            delivery.audio_aac.sort_by_key(|n| (*n != default, *n));
         }
         delivery
+    }
+
+    /// Says what became of a track.
+    fn note(&mut self, n: usize, track: &Track, verdict: Result<(), String>, place: Option<usize>) {
+        let what = kind(track.kind);
+        let transcoded = match (track.kind, place) {
+            (TrackKind::Video, _) => self
+                .ladder
+                .first()
+                .filter(|_| self.video == Some(n) || verdict.as_ref().is_err_and(|e| e != OTHER_VIDEO))
+                .map(|height| RenditionId::H264(*height)),
+            (TrackKind::Audio, Some(place)) => {
+                self.audio_aac.contains(&place).then_some(RenditionId::Aac(place))
+            }
+            _ => None,
+        };
+        let cut = match (track.kind, place) {
+            (TrackKind::Audio, Some(place)) => RenditionId::Audio(place),
+            (TrackKind::Subtitle, Some(place)) => RenditionId::Subtitles(place),
+            _ => RenditionId::Source,
+        };
+        let (action, rendition, reason) = match (verdict, transcoded) {
+            (Ok(()), _) => {
+                (Action::Cut, Some(cut), format!("{what}: the player takes {}", track.codec.name()))
+            }
+            (Err(reason), Some(rendition)) => (Action::Transcode, Some(rendition), reason),
+            (Err(reason), None) => {
+                self.left_out.push(LeftOut { track: n, reason: reason.clone() });
+                (Action::LeaveOut, None, reason)
+            }
+        };
+        let rendition = rendition.map(|r| r.to_string());
+        self.tracks.push(TrackDecision { track: n, kind: track.kind, action, rendition, reason });
     }
 
     /// Whether there is something to play: the video if the file has one, else some audio.
     #[must_use]
     pub fn is_playable(&self) -> bool {
-        if self.wants_video { self.video.is_some() } else { !self.audio.is_empty() }
+        if self.wants_video {
+            self.video.is_some() || !self.ladder.is_empty()
+        } else {
+            !self.audio.is_empty() || !self.audio_aac.is_empty()
+        }
+    }
+
+    /// Whether some track reaches this player only because it is transcoded.
+    #[must_use]
+    pub fn needs_transcode(&self) -> bool {
+        self.tracks.iter().any(|t| t.action == Action::Transcode)
     }
 
     /// The decision in a sentence.
     #[must_use]
     pub fn reason(&self) -> String {
         let left: Vec<&str> = self.left_out.iter().map(|l| l.reason.as_str()).collect();
+        let made: Vec<&str> =
+            self.tracks.iter().filter(|t| t.action == Action::Transcode).map(|t| t.reason.as_str()).collect();
         match (self.is_playable(), left.is_empty()) {
-            (true, true) => "everything is cut as it is".to_owned(),
-            (true, false) => format!("cut as it is; left out: {}", left.join("; ")),
+            (true, true) if made.is_empty() => "everything is cut as it is".to_owned(),
+            (true, false) if made.is_empty() => format!("cut as it is; left out: {}", left.join("; ")),
+            (true, true) => format!("transcoded: {}", made.join("; ")),
+            (true, false) => format!("transcoded: {}; left out: {}", made.join("; "), left.join("; ")),
             (false, true) => "there is no track to play".to_owned(),
             (false, false) => format!("cannot be cut: {}", left.join("; ")),
         }
+    }
+}
+
+const OTHER_VIDEO: &str = "another video track is shown";
+
+/// The heights that the player can be given.
+fn ladder(transcodes: Option<&Transcodes>, codecs: Option<&CodecList>) -> Vec<u16> {
+    let rungs = transcodes.map_or(&[] as &[_], |t| &t.rungs);
+    let taken = |rung: &&Rung| codecs.is_none_or(|list| list.takes_avc_high(rung.level));
+    rungs.iter().filter(taken).map(|rung| rung.name).collect()
+}
+
+/// Whether audio track `place` is offered as AAC: where the player does not take it as it is, and where nobody knows.
+fn as_aac(transcodes: Option<&Transcodes>, place: usize, cut: bool, codecs: Option<&CodecList>) -> bool {
+    let Some(aac) = transcodes.and_then(|t| t.aac(RenditionId::Aac(place))) else { return false };
+    match codecs {
+        Some(list) => !cut && list.takes(AAC_LC, "aac"),
+        None => !cut || !aac.is_aac,
     }
 }
 
@@ -228,6 +369,22 @@ mod tests {
             [("av01.0.05M.10", "av1"), ("mp4a.6b", "mp3"), ("ec-3", "eac3"), ("fLaC", "flac")]
         {
             assert!(!list.takes(string, name), "{string}");
+        }
+    }
+
+    #[test]
+    fn high_of_a_level_includes_the_lower_ones() {
+        for (list, takes) in [
+            ("avc1", true),
+            ("h264", true),
+            ("avc1.640028", true),
+            ("avc1.64001f", true),
+            ("avc1.64001e", false),
+            ("avc1.42e01f", false),
+            ("avc1.64", false),
+            ("hvc1", false),
+        ] {
+            assert_eq!(CodecList::parse(list).takes_avc_high(31), takes, "{list}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! the [`Planner`] from the container's index (and a few small reads that distrust it), refined before it is
 //! published and never after. Everything else reads it: [`Cutter`] finds the samples of one segment, [`layout`] puts
 //! them into CMAF without touching their payload, [`ts`] muxes them, [`playlist`] and [`dash`] list them,
-//! [`delivery`] says which tracks a player can take and why not the others.
+//! [`delivery`] says which tracks a player can take and why not the others, [`transcode`] what could be made of those.
 //!
 //! A segment is a pure function of (file, plan, rendition, index): any order, any restart, the same bytes.
 //!
@@ -25,6 +25,7 @@ pub mod playlist;
 mod rendition;
 mod script;
 pub mod subtitles;
+pub mod transcode;
 pub mod ts;
 mod walk;
 
@@ -33,5 +34,6 @@ pub use delivery::{CodecList, Delivery, SegmentFormat};
 pub use error::PackagerError;
 pub use layout::{Layout, Part, cmaf_layout, init_segment};
 pub use plan::{Plan, PlanOptions, Planned, Planner, Reach, SegmentPlan, TrackPlan};
-pub use rendition::{RenditionId, SegmentIndex};
+pub use rendition::{HEIGHTS, RenditionId, SegmentIndex};
+pub use transcode::Transcodes;
 pub use ts::ts_segment;

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A stream of one title that is cut, not transcoded.
+/// A stream of one title: cut from the file, or transcoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RenditionId {
     /// The video; in an audio-only file its default audio.
@@ -15,6 +15,21 @@ pub enum RenditionId {
     Subtitles(usize),
     /// The first picture of each video segment, for fast winding.
     IFrames,
+    /// The video as H.264 of at most this many lines (of a picture that stands upright: columns).
+    H264(u16),
+    /// The audio track of this number as AAC, on the grid of 1,024 samples.
+    Aac(usize),
+}
+
+/// The heights that a video is transcoded to, highest first.
+pub const HEIGHTS: [u16; 7] = [2_160, 1_440, 1_080, 720, 480, 360, 240];
+
+impl RenditionId {
+    /// Whether it is made by a transcoder, not cut.
+    #[must_use]
+    pub const fn is_transcoded(self) -> bool {
+        matches!(self, Self::H264(_) | Self::Aac(_))
+    }
 }
 
 impl fmt::Display for RenditionId {
@@ -24,13 +39,17 @@ impl fmt::Display for RenditionId {
             Self::Audio(n) => write!(f, "audio-{n}"),
             Self::Subtitles(n) => write!(f, "subtitles-{n}"),
             Self::IFrames => f.write_str("iframes"),
+            Self::H264(height) => write!(f, "{height}p-h264"),
+            Self::Aac(n) => write!(f, "audio-{n}-aac"),
         }
     }
 }
 
 /// Not the name of a rendition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a rendition: expected source, iframes, audio-N or subtitles-N")]
+#[error(
+    "`{0}` is not a rendition: expected source, iframes, audio-N, subtitles-N, HEIGHTp-h264 or audio-N-aac"
+)]
 pub struct UnknownRendition(String);
 
 impl FromStr for RenditionId {
@@ -48,6 +67,11 @@ impl FromStr for RenditionId {
             _ => match name.rsplit_once('-') {
                 Some(("audio", n)) => number(n).map(Self::Audio),
                 Some(("subtitles", n)) => number(n).map(Self::Subtitles),
+                Some((height, "h264")) => HEIGHTS
+                    .into_iter()
+                    .find(|h| height.strip_suffix('p') == Some(h.to_string().as_str()))
+                    .map(Self::H264),
+                Some((track, "aac")) => track.strip_prefix("audio-").and_then(number).map(Self::Aac),
                 _ => None,
             }
             .ok_or_else(unknown),
@@ -92,18 +116,38 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for id in
-            [RenditionId::Source, RenditionId::IFrames, RenditionId::Audio(0), RenditionId::Subtitles(12)]
-        {
+        let heights = HEIGHTS.map(RenditionId::H264);
+        let others = [
+            RenditionId::Source,
+            RenditionId::IFrames,
+            RenditionId::Audio(0),
+            RenditionId::Subtitles(12),
+            RenditionId::Aac(3),
+        ];
+        for id in others.into_iter().chain(heights) {
             assert_eq!(id.to_string().parse(), Ok(id));
         }
     }
 
     #[test]
     fn only_the_canonical_spelling_is_a_name() {
-        for name in
-            ["", "audio", "audio-", "audio--1", "audio-01", "audio-+1", "Source", "audio-70000", "720p-h264"]
-        {
+        for name in [
+            "",
+            "audio",
+            "audio-",
+            "audio--1",
+            "audio-01",
+            "audio-+1",
+            "Source",
+            "audio-70000",
+            "721p-h264",
+            "0720p-h264",
+            "720-h264",
+            "720p-hevc",
+            "audio-01-aac",
+            "audio-1-aacx",
+            "-aac",
+        ] {
             assert!(name.parse::<RenditionId>().is_err(), "{name}");
         }
     }

@@ -9,6 +9,7 @@ mod launch;
 mod limits;
 mod order;
 mod pool;
+mod segments;
 mod worker;
 
 use std::{fmt, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
@@ -24,6 +25,8 @@ pub use worker_protocol::{
 
 pub use error::TranscodeError;
 pub use pool::TranscodeStatus;
+pub(crate) use segments::TitleEncoding;
+pub use segments::{Encoders, Encoding, TitleEncoder};
 
 use crate::MediaError;
 use limits::SAMPLES_AHEAD;

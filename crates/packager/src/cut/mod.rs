@@ -13,6 +13,7 @@ mod matroska;
 pub(crate) use matroska::clusters_of;
 mod mp4;
 mod rank;
+pub(crate) use rank::{Found, rank};
 
 /// One sample of a segment, in ticks of our time.
 #[derive(Clone, Debug, PartialEq, Eq)]

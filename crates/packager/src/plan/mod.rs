@@ -250,6 +250,8 @@ impl Planned {
             RenditionId::IFrames => self.video(),
             RenditionId::Audio(n) => nth(TrackKind::Audio, n),
             RenditionId::Subtitles(n) => nth(TrackKind::Subtitle, n),
+            // What is made by a transcoder is not cut: see `transcode`.
+            RenditionId::H264(_) | RenditionId::Aac(_) => None,
         };
         track.filter(|t| self.plan.track(*t).is_some()).ok_or(PackagerError::NoSuchRendition(rendition))
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use container::{Timescale, TrackKind};
 
 use super::query;
-use crate::{PackagerError, Planned, RenditionId, SegmentFormat, SegmentPlan};
+use crate::{PackagerError, Planned, RenditionId, SegmentFormat, SegmentPlan, Transcodes};
 
 /// The media playlist of a rendition ([`RenditionId::IFrames`]: `EXT-X-I-FRAMES-ONLY`).
 ///
@@ -24,6 +24,33 @@ pub fn media(
     let timescale = planned.plan.track(track).map_or(planned.plan.clock, |t| t.timescale);
     let kind = planned.movie.tracks.get(track).map(|t| t.kind);
     let subtitles = kind == Some(TrackKind::Subtitle);
+    let iframes = rendition == RenditionId::IFrames;
+    Ok(list(segments, timescale, subtitles, iframes, format))
+}
+
+/// The media playlist of a transcoded rendition.
+///
+/// # Errors
+/// [`PackagerError::NoSuchRendition`]; [`PackagerError::NotPlayable`] for MPEG-TS, which is only cut.
+pub fn transcoded_media(
+    transcodes: &Transcodes,
+    rendition: RenditionId,
+    format: SegmentFormat,
+) -> Result<String, PackagerError> {
+    let (segments, timescale) = transcodes.segments(rendition)?;
+    if format == SegmentFormat::Ts {
+        return Err(PackagerError::NotPlayable(format!("{rendition} is made as fMP4 only")));
+    }
+    Ok(list(segments, timescale, false, false, format))
+}
+
+fn list(
+    segments: &[SegmentPlan],
+    timescale: Timescale,
+    subtitles: bool,
+    iframes: bool,
+    format: SegmentFormat,
+) -> String {
     let lengths = lengths_us(segments, timescale);
     let target = lengths.iter().max().map_or(1, |us| us.div_ceil(1_000_000)).max(1);
 
@@ -33,7 +60,7 @@ pub fn media(
     };
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target}\n");
     text.push_str("#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n");
-    if rendition == RenditionId::IFrames {
+    if iframes {
         text.push_str("#EXT-X-I-FRAMES-ONLY\n");
     }
     if segments.iter().all(|s| s.independent) {
@@ -49,7 +76,7 @@ pub fn media(
         let _ = writeln!(text, "#EXTINF:{}.{:06},\n{n}.{extension}{query}", us / 1_000_000, us % 1_000_000);
     }
     text.push_str("#EXT-X-ENDLIST\n");
-    Ok(text)
+    text
 }
 
 /// Durations in microseconds: differences of rounded edges, so that rounding does not add up.

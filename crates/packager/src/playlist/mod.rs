@@ -8,9 +8,9 @@ mod media;
 mod multivariant;
 mod rates;
 
-pub use media::media;
-pub use multivariant::multivariant;
-pub(crate) use rates::track_rate;
+pub use media::{media, transcoded_media};
+pub use multivariant::{multivariant, multivariant_with};
+pub(crate) use rates::{Rate, track_rate};
 
 use crate::{CodecList, SegmentFormat};
 

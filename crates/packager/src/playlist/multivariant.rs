@@ -1,6 +1,6 @@
 //! The multivariant playlist: a variant for each audio codec, since one codec that a player lacks drops a variant.
 
-use container::{Track, TrackKind, VideoInfo};
+use container::{Rational, Track, TrackKind, VideoInfo};
 
 use super::{
     MasterOptions,
@@ -8,14 +8,35 @@ use super::{
     query,
     rates::{Rate, iframe_rate, track_rate},
 };
-use crate::{Delivery, PackagerError, Planned, RenditionId, SegmentFormat, ts};
+use crate::{
+    Delivery, PackagerError, Planned, RenditionId, SegmentFormat, Transcodes,
+    transcode::{AAC_CHANNELS_MAX, AAC_LC, Rung},
+    ts,
+};
 
 /// Audio tracks of one codec string's family.
 struct Group {
     id: String,
     codec: String,
-    /// `n` of `audio-{n}`.
-    tracks: Vec<usize>,
+    /// Cut or transcoded, with the number among the file's audio tracks.
+    tracks: Vec<(RenditionId, usize)>,
+}
+
+/// What a playlist is made from.
+struct Offer<'a> {
+    planned: &'a Planned,
+    transcodes: Option<&'a Transcodes>,
+    delivery: &'a Delivery,
+    format: SegmentFormat,
+}
+
+impl Offer<'_> {
+    fn rate(&self, rendition: RenditionId) -> Rate {
+        match self.transcodes {
+            Some(transcodes) if rendition.is_transcoded() => transcodes.rate(rendition),
+            _ => track_rate(self.planned, rendition),
+        }
+    }
 }
 
 /// The multivariant playlist.
@@ -23,26 +44,48 @@ struct Group {
 /// # Errors
 /// [`PackagerError::NotPlayable`] with the reasons, if the player can take none of the tracks.
 pub fn multivariant(planned: &Planned, options: &MasterOptions) -> Result<String, PackagerError> {
-    let delivery = Delivery::decide(planned, options.format, options.codecs.as_ref());
+    multivariant_with(planned, None, options)
+}
+
+/// The multivariant playlist of a server that can transcode: what the player takes as it is, first; then the video in
+/// smaller sizes, and sound that it does not take as AAC.
+///
+/// # Errors
+/// As [`multivariant`].
+pub fn multivariant_with(
+    planned: &Planned,
+    transcodes: Option<&Transcodes>,
+    options: &MasterOptions,
+) -> Result<String, PackagerError> {
+    let delivery = Delivery::with(planned, transcodes, options.format, options.codecs.as_ref());
     if !delivery.is_playable() {
         return Err(PackagerError::NotPlayable(delivery.reason()));
     }
     let format = options.format;
     let version = if format == SegmentFormat::Ts { 4 } else { 7 };
     let mut text = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n");
-    if planned.plan.independent() {
+    if planned.plan.independent() || (delivery.video.is_none() && !delivery.ladder.is_empty()) {
         text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
     }
+    let offer = Offer { planned, transcodes, delivery: &delivery, format };
     let groups = groups(planned, &delivery);
     for group in &groups {
         text.push_str(&audio_group(planned, group, format, delivery.video.is_some()));
     }
     text.push_str(&subtitle_group(planned, &delivery, format));
-    if groups.is_empty() {
-        text.push_str(&variant(planned, &delivery, None, format));
+    let cut = delivery.video.map(|_| RenditionId::Source);
+    let mut videos: Vec<Option<RenditionId>> =
+        cut.into_iter().chain(delivery.ladder.iter().map(|h| RenditionId::H264(*h))).map(Some).collect();
+    if videos.is_empty() {
+        videos.push(None);
     }
-    for group in &groups {
-        text.push_str(&variant(planned, &delivery, Some(group), format));
+    for video in videos {
+        if groups.is_empty() {
+            text.push_str(&variant(&offer, video, None));
+        }
+        for group in &groups {
+            text.push_str(&variant(&offer, video, Some(group)));
+        }
     }
     text.push_str(&iframes(planned, &delivery, format));
     Ok(text)
@@ -50,16 +93,26 @@ pub fn multivariant(planned: &Planned, options: &MasterOptions) -> Result<String
 
 fn groups(planned: &Planned, delivery: &Delivery) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for n in &delivery.audio {
-        let Some(track) = audio_track(planned, *n) else { continue };
-        let name = track.codec.name();
-        match groups.iter_mut().find(|g| g.id == name) {
-            Some(group) => group.tracks.push(*n),
-            None => groups.push(Group {
-                id: name.to_owned(),
-                codec: track.codec.rfc6381().unwrap_or_default(),
-                tracks: vec![*n],
-            }),
+    let cut = delivery.audio.iter().filter_map(|n| {
+        let track = audio_track(planned, *n)?;
+        let codec = track.codec.rfc6381().unwrap_or_default();
+        Some((RenditionId::Audio(*n), *n, track.codec.name().to_owned(), codec))
+    });
+    let aac = delivery.audio_aac.iter();
+    let aac = aac.map(|n| (RenditionId::Aac(*n), *n, "aac".to_owned(), AAC_LC.to_owned()));
+    for (rendition, n, name, codec) in cut.chain(aac) {
+        // Transcoded sound goes with what is cut if that is of the same kind of AAC.
+        let mut alike = groups.iter_mut();
+        let group = match rendition {
+            RenditionId::Aac(_) => alike.find(|g| g.codec == codec),
+            _ => alike.find(|g| g.id == name),
+        };
+        match group {
+            Some(group) => group.tracks.push((rendition, n)),
+            None => {
+                let id = if groups.iter().any(|g| g.id == name) { format!("{name}-lc") } else { name };
+                groups.push(Group { id, codec, tracks: vec![(rendition, n)] });
+            }
         }
     }
     groups
@@ -73,11 +126,16 @@ fn audio_group(planned: &Planned, group: &Group, format: SegmentFormat, has_vide
     let muxed = (format == SegmentFormat::Ts && has_video).then(|| ts::muxed_audio(planned)).flatten();
     let mut names = Names::default();
     let mut lines = String::new();
-    for (place, n) in group.tracks.iter().enumerate() {
+    for (place, (rendition, n)) in group.tracks.iter().enumerate() {
         let Some((index, track)) = planned.of_kind(TrackKind::Audio).nth(*n) else { continue };
         let name = names.unique(track, &format!("Audio {}", n + 1));
-        let uri = format!("audio-{n}/stream.m3u8{}", query(format));
-        let channels = track.audio.as_ref().map(|a| a.channels.to_string()).filter(|c| c != "0");
+        let uri = format!("{rendition}/stream.m3u8{}", query(format));
+        let channels = track.audio.as_ref().map(|a| a.channels).filter(|c| *c != 0);
+        let channels = match rendition {
+            RenditionId::Aac(_) => Some(channels.map_or(AAC_CHANNELS_MAX, |c| c.min(AAC_CHANNELS_MAX))),
+            _ => channels,
+        };
+        let channels = channels.map(|c| c.to_string());
         let described = track.flags.visual_impaired.then_some("public.accessibility.describes-video");
         lines.push_str(
             &Attributes::of("#EXT-X-MEDIA")
@@ -127,33 +185,52 @@ fn subtitle_group(planned: &Planned, delivery: &Delivery, format: SegmentFormat)
     lines
 }
 
-fn variant(planned: &Planned, delivery: &Delivery, group: Option<&Group>, format: SegmentFormat) -> String {
-    let video = delivery.video.and_then(|n| planned.movie.tracks.get(n));
+fn variant(offer: &Offer<'_>, shown: Option<RenditionId>, group: Option<&Group>) -> String {
+    let Offer { planned, transcodes, delivery, format } = *offer;
+    let rung = shown.and_then(|r| transcodes?.rung(r));
+    let video = delivery.video.filter(|_| rung.is_none()).and_then(|n| planned.movie.tracks.get(n));
     let audio = group.map(|g| {
-        let rates = g.tracks.iter().map(|n| track_rate(planned, RenditionId::Audio(*n)));
+        let rates = g.tracks.iter().map(|(rendition, _)| offer.rate(*rendition));
         rates.max_by_key(|r| r.peak).unwrap_or_default()
     });
-    let rate = match (video, audio) {
-        (Some(_), audio) => track_rate(planned, RenditionId::Source).plus(audio.unwrap_or_default()),
+    let rate = match (shown, audio) {
+        (Some(shown), audio) => offer.rate(shown).plus(audio.unwrap_or_default()),
         (None, audio) => audio.unwrap_or_default(),
     };
-    let codecs: Vec<String> = video
-        .and_then(|t| t.codec.rfc6381())
+    let codecs: Vec<String> = rung
+        .map(Rung::codec_string)
+        .or_else(|| video.and_then(|t| t.codec.rfc6381()))
         .into_iter()
         .chain(group.map(|g| g.codec.clone()))
         .filter(|c| !c.is_empty())
         .collect();
-    let path = match (video, group.and_then(|g| g.tracks.first())) {
-        (None, Some(n)) => format!("audio-{n}"),
-        _ => "source".to_owned(),
+    let path = match (shown, group.and_then(|g| g.tracks.first())) {
+        (Some(shown), _) => shown.to_string(),
+        (None, Some((rendition, _))) => rendition.to_string(),
+        (None, None) => "source".to_owned(),
     };
     let mut line = with_rate(Attributes::of("#EXT-X-STREAM-INF"), rate).quoted("CODECS", &codecs.join(","));
-    if let Some(info) = video.and_then(|t| t.video.as_ref()) {
+    if let Some(rung) = rung {
+        line = frame_rate(size(line, rung.width, rung.height), rung.frame_rate).plain("VIDEO-RANGE", "SDR");
+    } else if let Some(info) = video.and_then(|t| t.video.as_ref()) {
         line = picture(line, info);
     }
     line = line.maybe("AUDIO", group.map(|g| g.id.as_str()));
     line = line.maybe("SUBTITLES", (!delivery.subtitles.is_empty()).then_some(SUBTITLE_GROUP));
     format!("{}{path}/stream.m3u8{}\n", line.line(), query(format))
+}
+
+fn size(line: Attributes, width: u32, height: u32) -> Attributes {
+    line.plain("RESOLUTION", format_args!("{width}x{height}"))
+}
+
+fn frame_rate(line: Attributes, rate: Option<Rational>) -> Attributes {
+    match rate.filter(|r| r.num > 0 && r.den > 0) {
+        Some(rate) => {
+            line.plain("FRAME-RATE", format_args!("{:.3}", f64::from(rate.num) / f64::from(rate.den)))
+        }
+        None => line,
+    }
 }
 
 fn iframes(planned: &Planned, delivery: &Delivery, format: SegmentFormat) -> String {
@@ -175,12 +252,7 @@ fn with_rate(line: Attributes, rate: Rate) -> Attributes {
 
 fn picture(line: Attributes, info: &VideoInfo) -> Attributes {
     let line = resolution(line, info);
-    let line = match info.frame_rate.filter(|r| r.num > 0 && r.den > 0) {
-        Some(rate) => {
-            line.plain("FRAME-RATE", format_args!("{:.3}", f64::from(rate.num) / f64::from(rate.den)))
-        }
-        None => line,
-    };
+    let line = frame_rate(line, info.frame_rate);
     line.plain("VIDEO-RANGE", range(info))
 }
 
