@@ -50,6 +50,8 @@ def settings(args):
         "unchoke_interval": 1,
         "connection_speed": 100,
         "stop_tracker_timeout": 1,
+        # Limits are to be like lines: by itself it hands out half a second's worth at once, and nothing after it.
+        "tick_interval": 50,
         "dht_announce_interval": 1,
         "ssrf_mitigation": False,
     }
