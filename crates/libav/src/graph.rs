@@ -68,6 +68,16 @@ impl Graph {
         Ok(graph)
     }
 
+    /// Whether this FFmpeg has all of these filters.
+    pub(crate) fn has_filters(names: &[&str]) -> bool {
+        sys::functions().is_ok_and(|f| {
+            // SAFETY: looks a name up; nothing is kept.
+            names
+                .iter()
+                .all(|name| !unsafe { f.avfilter_get_by_name(sys::c_string(name).as_ptr()) }.is_null())
+        })
+    }
+
     fn create(
         &self,
         kind: &str,

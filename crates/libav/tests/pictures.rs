@@ -107,6 +107,40 @@ fn pictures_of_other_formats_become_eight_bit_and_four_to_two() {
     assert!(score > 0.99, "full range: {score}");
 }
 
+/// Pictures with `transfer` and the same in BT.709: the SSIM of the worst frame between what the filter makes and the latter.
+fn tone_mapped(transfer: &str) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = "testsrc2=size=640x360:rate=25:duration=0.4,format=yuv420p";
+    let bright = format!(
+        "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv,\
+         zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=2020:t={transfer}:m=2020_ncl:r=tv:npl=203,format=yuv420p10le"
+    );
+    let source = ["-f", "lavfi", "-i", picture, "-vf", &bright, "-c:v", "libx265", "-preset", "superfast"];
+    let says =
+        format!("log-level=none:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:range=limited");
+    let path = make(folder.path(), "in.mov", &[&source[..], &["-crf", "8", "-x265-params", &says]].concat());
+    let plain =
+        make(folder.path(), "plain.mov", &["-f", "lavfi", "-i", picture, "-c:v", "mpeg4", "-q:v", "2"]);
+    let stream = oracle::stream(&path, "v:0");
+    let frames = filter(decode(&stream, VideoCodec::Hevc), &scaled(320, 180, stream.time_base));
+    assert!(
+        frames.iter().all(|f| (f.colour().primaries, f.colour().transfer, f.colour().matrix) == (1, 1, 1))
+    );
+    let raw: Vec<u8> = frames.iter().flat_map(|f| (0..3).flat_map(|p| f.plane(p).unwrap())).collect();
+    let out = folder.path().join("out.yuv");
+    std::fs::write(&out, raw).unwrap();
+    oracle::ssim_raw(&out, "320x180", &plain, "scale=320:180:flags=bicubic").1
+}
+
+#[test]
+fn high_dynamic_range_looks_like_the_picture_it_was_made_of() {
+    for transfer in ["smpte2084", "arib-std-b67"] {
+        // Shown as they are they are pale: 0.82 on average, at full size, by ffmpeg.
+        let score = tone_mapped(transfer);
+        assert!(score > 0.9, "{transfer}: {score}");
+    }
+}
+
 #[test]
 fn a_size_that_changes_in_the_middle_is_one_stream_of_one_size() {
     let folder = tempfile::tempdir().unwrap();

@@ -70,7 +70,38 @@ impl Shape {
     }
 }
 
-/// Scales, turns and converts pictures. Each picture that goes in comes out once, with its own time.
+/// The filters that bring high dynamic range (PQ, HLG) to BT.709, after scaling, because they are slow; `None` for other pictures,
+/// for colours that zimg cannot convert from, and where FFmpeg was built without it.
+///
+/// Reference white (203 cd/m², ITU-R BT.2408) becomes white; what is brighter is rolled off.
+fn tone_map(colour: Colour) -> Option<String> {
+    const UNSPECIFIED: u8 = 2;
+    let transfer = match colour.transfer {
+        16 => "smpte2084",
+        18 => "arib-std-b67",
+        _ => return None,
+    };
+    let matrix = match colour.matrix {
+        1 => "bt709",
+        9 | UNSPECIFIED => "bt2020nc",
+        _ => return None,
+    };
+    let primaries = match colour.primaries {
+        1 => "bt709",
+        9 | UNSPECIFIED => "bt2020",
+        12 => "smpte432",
+        _ => return None,
+    };
+    Graph::has_filters(&["zscale", "tonemap"]).then(|| {
+        format!(
+            "format=yuv420p10le,setparams=color_primaries={primaries}:color_trc={transfer}:colorspace={matrix}:range=tv,\
+             zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=mobius:desat=0,\
+             zscale=t=bt709:m=bt709:r=tv"
+        )
+    })
+}
+
+/// Scales, turns and converts pictures; high dynamic range becomes BT.709 where this FFmpeg has zimg. Each picture that goes in comes out once, with its own time.
 pub struct VideoFilter {
     settings: VideoFilterSettings,
     time_base: sys::AVRational,
@@ -153,11 +184,14 @@ impl VideoFilter {
             Rotation::Half => chain.push("hflip,vflip".into()),
             Rotation::Clockwise270 => chain.push("transpose=cclock".into()),
         }
-        let mut scale = format!("scale={width}:{height}:flags=bicubic+accurate_rnd:out_range=tv");
+        let mut scale = format!("scale={width}:{height}:flags=bicubic:out_range=tv");
         if shape.colour.matrix == 0 {
             scale.push_str(":out_color_matrix=bt709");
         }
         chain.push(scale);
+        if let Some(tone_map) = tone_map(shape.colour) {
+            chain.push(tone_map);
+        }
         chain.push("format=yuv420p".into());
         chain.push("setsar=1".into());
         if shape.colour.matrix == 0 {
