@@ -12,6 +12,7 @@ mod filter;
 mod link;
 mod lock_down;
 mod requests;
+mod video;
 
 use std::{
     io::{self, Write},

@@ -2,6 +2,8 @@
 //!
 //! A request that fails has its samples read to the end, so that the next one finds the stream in order.
 
+use std::{num::NonZeroUsize, sync::OnceLock, thread::available_parallelism};
+
 use container::Timescale;
 use rustix::time::{ClockId, clock_gettime};
 use worker_protocol::{Failure, Fault, FromWorker, OutputTrack, ToWorker, Usage};
@@ -9,11 +11,44 @@ use worker_protocol::{Failure, Fault, FromWorker, OutputTrack, ToWorker, Usage};
 use crate::{
     attempts,
     link::{Link, LinkError},
+    video,
 };
+
+/// A request's end as far as it is not the worker's.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// More threads hold back more pictures than they make faster.
+const THREADS_MAX: u32 = 8;
 
 /// Loads what decodes and encodes, while there still are files to load; says its versions.
 pub(crate) fn load_codecs() -> Result<String, String> {
-    Err("not linked".to_owned())
+    // Also asked before the lock-down, because what a container may use is written in files.
+    threads();
+    let versions = libav::load().map_err(|error| error.to_string())?;
+    Ok(format!(
+        "libavcodec {}, libavfilter {}, libavutil {}",
+        versions.avcodec, versions.avfilter, versions.avutil
+    ))
+}
+
+/// How many threads decode, scale and encode.
+pub(crate) fn threads() -> u32 {
+    static THREADS: OnceLock<u32> = OnceLock::new();
+    *THREADS.get_or_init(|| {
+        let there = available_parallelism().map_or(1, NonZeroUsize::get);
+        u32::try_from(there).unwrap_or(THREADS_MAX).min(THREADS_MAX)
+    })
+}
+
+/// What a codec library says, in words for the server.
+pub(crate) fn failed(error: &libav::Error) -> Failure {
+    let fault = match (error, error.fault()) {
+        (libav::Error::Missing(_), _) => Fault::Unsupported,
+        (_, libav::Fault::Input) => Fault::Input,
+        (_, libav::Fault::Caller) => Fault::Request,
+        (_, libav::Fault::Local) => Fault::Limit,
+    };
+    Failure::new(fault, error.to_string())
 }
 
 /// Answers `request`. An error ends the worker; what is wrong with the request or the film does not.
@@ -30,9 +65,10 @@ pub(crate) fn carry_out(request: ToWorker, link: &mut Link) -> Result<(), LinkEr
             }
             tried
         }
-        ToWorker::Video(_) | ToWorker::Audio(_) => {
+        ToWorker::Video(spec) => video::transcode(&spec, link)?,
+        ToWorker::Audio(_) => {
             link.skip_samples()?;
-            Err(Failure::new(Fault::Unsupported, "there is no codec in this build"))
+            Err(Failure::new(Fault::Unsupported, "audio: is not encoded yet"))
         }
         ToWorker::Hello(_) => return Err(LinkError::Unexpected("a second hello")),
         ToWorker::Sample(_) | ToWorker::End => {
@@ -45,7 +81,7 @@ pub(crate) fn carry_out(request: ToWorker, link: &mut Link) -> Result<(), LinkEr
     }
 }
 
-fn echo(link: &mut Link) -> Result<Result<(), Failure>, LinkError> {
+fn echo(link: &mut Link) -> Result<Outcome, LinkError> {
     link.send(&FromWorker::Track(OutputTrack { record: Vec::new(), timescale: Timescale::MICROS }))?;
     while let Some(sample) = link.next_sample()? {
         link.send(&FromWorker::Sample(sample))?;
