@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod attempts;
+mod audio;
 mod filter;
 mod link;
 mod lock_down;

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use worker_protocol::{Failure, Fault, FromWorker, OutputTrack, ToWorker, Usage};
 
 use crate::{
-    attempts,
+    attempts, audio,
     link::{Link, LinkError},
     video,
 };
@@ -51,6 +51,15 @@ pub(crate) fn failed(error: &libav::Error) -> Failure {
     Failure::new(fault, error.to_string())
 }
 
+/// What is damaged is `None` and passed over; what else goes wrong ends the request.
+pub(crate) fn damaged<T>(result: Result<T, libav::Error>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.fault() == libav::Fault::Input => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
 /// Answers `request`. An error ends the worker; what is wrong with the request or the film does not.
 pub(crate) fn carry_out(request: ToWorker, link: &mut Link) -> Result<(), LinkError> {
     let outcome = match request {
@@ -66,10 +75,7 @@ pub(crate) fn carry_out(request: ToWorker, link: &mut Link) -> Result<(), LinkEr
             tried
         }
         ToWorker::Video(spec) => video::transcode(&spec, link)?,
-        ToWorker::Audio(_) => {
-            link.skip_samples()?;
-            Err(Failure::new(Fault::Unsupported, "audio: is not encoded yet"))
-        }
+        ToWorker::Audio(spec) => audio::transcode(&spec, link)?,
         ToWorker::Hello(_) => return Err(LinkError::Unexpected("a second hello")),
         ToWorker::Sample(_) | ToWorker::End => {
             return Err(LinkError::Unexpected("a sample without a request"));

@@ -179,19 +179,7 @@ async fn the_same_stretch_is_the_same_bytes_from_another_worker() {
     let (a, b) = (pool.title("a"), pool.title("b"));
     let one = encode(&a, spec.clone(), film.samples(times[20])).await.unwrap();
     let other = encode(&b, spec, film.samples(times[20])).await.unwrap();
-    assert_eq!(one.0, other.0);
-    for (n, (one, other)) in one.1.iter().zip(&other.1).enumerate() {
-        let same = one.data.iter().zip(&other.data).take_while(|(a, b)| a == b).count();
-        assert!(
-            one == other,
-            "sample {n}: {} and {} bytes, {same} the same; {:?} {:?}",
-            one.data.len(),
-            other.data.len(),
-            one.pts,
-            other.pts
-        );
-    }
-    assert_eq!(one.1.len(), other.1.len());
+    assert!(one == other);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -195,6 +195,9 @@ fn configure(
     context.color_range =
         if settings.colour.full_range { sys::AVCOL_RANGE_JPEG } else { sys::AVCOL_RANGE_MPEG };
     context.flags |= sys::AV_CODEC_FLAG_CLOSED_GOP as i32;
+    // Threads that share a picture: with threads that each have one, what the buffer's model lets x264 spend depends on
+    // which of them is faster, and no two runs give the same bytes.
+    context.thread_type = sys::FF_THREAD_SLICE as i32;
     context.thread_count = settings.threads.clamp(1, THREADS_MAX).cast_signed();
     context.gop_size = small("keyframe interval", settings.keyframe_interval_max.max(1))?;
     let baseline = settings.profile == H264Profile::Baseline;
