@@ -168,6 +168,8 @@ pub(crate) struct Facts {
 /// What is known of a read that waits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
+    /// No read has waited for long, but short ones do most of the time.
+    pub(crate) brief: bool,
     /// The first piece that is missing, who has it, and how many of those serve us.
     pub(crate) piece: u32,
     pub(crate) sources: usize,
@@ -218,6 +220,8 @@ pub(crate) fn cause(facts: &Facts, reading: Option<&Reading>) -> Option<Cause> {
             let seconds = smooth_after(reading.missing, rate, reading.left, need);
             Some(Cause::Slow { peers: reading.serving, rate, need, seconds })
         }
+        // As it should be on a line that is fast enough: a player that fills its buffer takes all that comes.
+        _ if reading.brief => None,
         _ => {
             let Reading { piece, sources, serving, .. } = *reading;
             Some(Cause::Piece { piece, peers: sources, serving, rate })
@@ -311,6 +315,7 @@ mod tests {
 
     fn reading() -> Reading {
         Reading {
+            brief: false,
             piece: 412,
             sources: 3,
             serving: 3,
@@ -352,6 +357,10 @@ mod tests {
             ("nothing comes", facts(), Some(Reading { rate: 0, ..reading() }), Some("3 peers, 0 kB/s, need 2.1 MB/s")),
             ("not measured yet", facts(), Some(Reading { measured: S, ..reading() }), Some("Waiting for piece 412 · 3 peers have it")),
             ("fast enough", facts(), Some(Reading { rate: 2_100_000, sources: 1, ..reading() }), Some("Waiting for piece 412 · 1 peer has it")),
+            ("too slow, in short waits", facts(), Some(Reading { brief: true, ..reading() }), Some("3 peers, 1.2 MB/s, need 2.1 MB/s · about 40 s")),
+            ("fast enough, in short waits", facts(), Some(Reading { brief: true, rate: 2_100_000, ..reading() }), None),
+            ("the need is not known, in short waits", facts(), Some(Reading { brief: true, need: None, ..reading() }), None),
+            ("paused after short waits", Facts { paused: true, ..facts() }, Some(Reading { brief: true, ..reading() }), Some("Paused")),
             ("the need is not known", facts(), Some(Reading { need: None, ..reading() }), Some("Waiting for piece 412 · 3 peers have it")),
         ];
         let since = SystemTime::UNIX_EPOCH;

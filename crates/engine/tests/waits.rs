@@ -106,6 +106,61 @@ async fn a_film_that_comes_too_slowly_is_told_with_rate_need_and_time() {
     seeder.session.stop().await;
 }
 
+/// Reads a film in short reads, so far apart; which waits were told meanwhile.
+async fn told_while_reading(torrent: &Torrent, need: u64, apart: Duration, lasts: Duration) -> Vec<Wait> {
+    let reader = torrent.reader(FileIndex(0)).unwrap();
+    reader.set_rate(need);
+    let reading = async {
+        let mut pace = tokio::time::interval(apart);
+        for at in (0..).step_by(16_384) {
+            reader.read_at(ByteRange::new(at, at + 16_384)).await.unwrap();
+            pace.tick().await;
+        }
+    };
+    let mut watch = torrent.watch();
+    let mut told = Vec::new();
+    let watching = async {
+        loop {
+            watch.changed().await.unwrap();
+            told.extend(watch.borrow().wait().cloned());
+        }
+    };
+    tokio::select! {
+        () = reading => panic!("read to the end"),
+        () = watching => {}
+        () = tokio::time::sleep(lasts) => {}
+    }
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_player_that_waits_in_short_reads_is_told_that_it_is_slow_too() {
+    let made = make(&[("film.mkv", 8_000_000)], 16_384, false);
+    let (seeder, leecher, torrent) = swarm(&made, 300_000).await;
+    // Each of these reads waits for about 50 ms.
+    let lasts = Duration::from_secs(7);
+    let told = told_while_reading(&torrent, 1_000_000, Duration::from_millis(1), lasts).await;
+    let slow: Vec<_> = told.iter().filter(|wait| matches!(wait.cause, Cause::Slow { .. })).collect();
+    assert!(slow.len() >= 5, "{told:#?}");
+    // It is one wait, not many.
+    let last = slow.last().unwrap().since;
+    assert!(slow.iter().rev().take(5).all(|wait| wait.since == last), "{slow:#?}");
+    leecher.session.stop().await;
+    seeder.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_player_whose_reads_are_answered_at_once_is_told_of_no_wait() {
+    let made = make(&[("film.mkv", 8_000_000)], 16_384, false);
+    let (seeder, leecher, torrent) = swarm(&made, 2_000_000).await;
+    // It says to need more than comes, and takes less.
+    let lasts = Duration::from_secs(5);
+    let told = told_while_reading(&torrent, 3_000_000, Duration::from_millis(20), lasts).await;
+    assert!(told.is_empty(), "{told:#?}");
+    leecher.session.stop().await;
+    seeder.session.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seeders_that_went_are_missed_after_fifteen_seconds_and_welcome_when_they_return() {
     let made = make(&[("film.mkv", 2_000_000)], 65_536, false);

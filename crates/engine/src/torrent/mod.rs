@@ -10,6 +10,7 @@ pub(crate) mod readers;
 mod room;
 pub(crate) mod saved;
 mod select;
+mod spell;
 mod summary;
 mod task;
 mod wanted;

@@ -16,6 +16,8 @@ use storage::Store;
 use swarm::{ReaderAt, ReaderKey};
 use tokio::sync::Notify;
 
+use super::spell::Spell;
+
 /// The readers of one torrent.
 pub(crate) struct Readers {
     state: Mutex<State>,
@@ -38,7 +40,7 @@ struct State {
     /// Where a reader was last.
     latest: Option<ReaderAt>,
     /// The demands that are open.
-    demands: BTreeMap<ReaderKey, ReaderAt>,
+    demands: BTreeMap<ReaderKey, (ReaderAt, Spell)>,
     /// Since when files are read without a long pause and when they were last, by their first byte.
     read: BTreeMap<u64, (Instant, Instant)>,
     /// When anything was last asked for.
@@ -60,6 +62,8 @@ pub(crate) struct Demanded {
     pub(crate) at: ReaderAt,
     /// The pieces it waits for, and since when.
     pub(crate) waits: Option<(Range<u32>, Instant)>,
+    /// Since when its reads have waited most of the time, if they do.
+    pub(crate) spell: Option<Instant>,
 }
 
 /// What the task has not heard of a demand yet.
@@ -167,14 +171,15 @@ impl Readers {
 
     /// The demands that are open; `layout` tells which read waits where.
     pub(crate) fn demanded(&self, layout: &PieceLayout) -> BTreeMap<ReaderKey, Demanded> {
-        let state = self.lock();
+        let (state, now) = (self.lock(), Instant::now());
         let waits = |at: &ReaderAt| {
             let first = layout.pieces_of(at.wanted.clone()).next()?;
             let here = state.waiters.iter().filter(|waiter| waiter.pieces.start == first);
             here.min_by_key(|waiter| waiter.since).map(|waiter| (waiter.pieces.clone(), waiter.since))
         };
-        let demanded =
-            |(key, at): (&ReaderKey, &ReaderAt)| (*key, Demanded { at: at.clone(), waits: waits(at) });
+        let demanded = |(key, (at, spell)): (&ReaderKey, &(ReaderAt, Spell))| {
+            (*key, Demanded { at: at.clone(), waits: waits(at), spell: spell.since(now) })
+        };
         state.demands.iter().map(demanded).collect()
     }
 
@@ -232,7 +237,7 @@ impl Readers {
             state.next_key = state.next_key.wrapping_add(1);
             state.latest = Some(at.clone());
             state.asked(&at);
-            state.demands.insert(key, at.clone());
+            state.demands.insert(key, (at.clone(), Spell::new(Instant::now(), at.ahead.is_none())));
             state.changes.insert(key, Change { opened: true, at: Some(at.clone()), closed: false });
             key
         };
@@ -291,7 +296,10 @@ impl Demand {
         let mut state = self.readers.lock();
         state.latest = Some(self.at.clone());
         state.asked(&self.at);
-        state.demands.insert(self.key, self.at.clone());
+        if let Some((at, spell)) = state.demands.get_mut(&self.key) {
+            at.clone_from(&self.at);
+            spell.turn(Instant::now(), self.at.ahead.is_none());
+        }
         if state.have.is_full() && !state.have.is_empty() {
             return;
         }

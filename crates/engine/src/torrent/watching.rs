@@ -12,15 +12,13 @@ use swarm::{Input, ReaderStats, Stats};
 
 use super::{
     readers::Demanded,
+    spell::WAIT_MIN,
     task::{Phase, Reach, Task},
 };
 use crate::{
     Playback, Priority, State, Wait, Watching, WhenIdle, WhenWatched,
     wait::{Facts, Means, Reading, cause},
 };
-
-/// A read that has waited for less does not count as waiting: on a fast line every one waits a little.
-const WAIT_MIN: Duration = Duration::from_millis(200);
 
 /// What is remembered between two looks at the readers.
 #[derive(Debug)]
@@ -169,7 +167,8 @@ impl Task {
         Some(Watching { file, position, window_end: within(window_end), rate, need, wait })
     }
 
-    /// What the read waits for that is at this demand's position, if one does and has for a moment.
+    /// What the read waits for that is at this demand's position, if one does and has for a moment, or short reads do most of
+    /// the time.
     #[expect(clippy::cast_precision_loss, reason = "a share is shown to two digits")]
     fn waiting(
         &self,
@@ -178,13 +177,21 @@ impl Task {
         demanded: &Demanded,
         known: Option<&ReaderStats>,
     ) -> Option<Waiting> {
-        let (pieces, since) = demanded.waits.as_ref()?;
-        let since = self.core.moment(*since);
-        if now.saturating_sub(since) < WAIT_MIN {
-            return None;
-        }
-        let sources = self.swarm.sources(pieces.clone());
         let (layout, have) = (info.layout(), self.shared.readers().have());
+        let long = demanded.waits.as_ref().map(|(pieces, since)| (pieces, self.core.moment(*since)));
+        let long = long.filter(|(_, since)| now.saturating_sub(*since) >= WAIT_MIN);
+        let spell = demanded.spell.map(|since| self.core.moment(since));
+        let (pieces, since) = match (long, spell) {
+            (Some((pieces, since)), spell) => (pieces.clone(), spell.unwrap_or(since)),
+            (None, Some(since)) => {
+                let ahead = demanded.at.wanted.start..known?.window.end;
+                let pieces = if ahead.is_empty() { 0..0 } else { layout.pieces_of(ahead) };
+                self.swarm.sources(pieces.clone())?;
+                (pieces, since)
+            }
+            (None, None) => return None,
+        };
+        let sources = self.swarm.sources(pieces.clone());
         let missing = |bytes: Range<u64>| -> u64 {
             let absent = layout.pieces_of(bytes.clone()).map(PieceIndex).filter(|piece| !have.has(*piece));
             let length = |piece: PieceIndex| {
@@ -196,6 +203,7 @@ impl Task {
         let (file, from) = (&demanded.at.file, demanded.at.wanted.start);
         let size = (file.end - file.start).max(1);
         let reading = Reading {
+            brief: long.is_none(),
             piece: sources.map_or(pieces.start, |sources| sources.piece.0),
             sources: sources.map_or(0, |sources| sources.peers),
             serving: sources.map_or(0, |sources| sources.serving),
