@@ -162,6 +162,29 @@ async fn a_player_whose_reads_are_answered_at_once_is_told_of_no_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_seeder_of_a_player_is_asked_again_within_seconds_of_its_return() {
+    let made = make(&[("film.mkv", 4_000_000)], 65_536, false);
+    let (seeder, leecher, torrent) = swarm(&made, 4_000_000).await;
+    let reader = Arc::new(torrent.reader(FileIndex(0)).unwrap());
+    reader.read_at(ByteRange::new(0, 65_536)).await.unwrap();
+    let port = seeder.addr().port();
+    seeder.session.stop().await;
+    let reading = tokio::spawn(async move { reader.read_at(ByteRange::new(3_900_000, 3_900_100)).await });
+    // Long enough for several attempts, none of which may last.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let seeder = host_with(|config| config.listen_port = port).await;
+    made.write(seeder.data.path());
+    let (seed, _) = seeder.session.add(Add::metainfo(made.torrent.clone())).await.unwrap();
+    finished(&seed).await;
+    let back = Instant::now();
+    let read = timeout(Duration::from_secs(20), reading).await.expect("in time").unwrap().unwrap();
+    assert_eq!(read, made.files[0].1[3_900_000..3_900_100]);
+    assert!(back.elapsed() < Duration::from_secs(6), "{:?}", back.elapsed());
+    leecher.session.stop().await;
+    seeder.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seeders_that_went_are_missed_after_fifteen_seconds_and_welcome_when_they_return() {
     let made = make(&[("film.mkv", 2_000_000)], 65_536, false);
     let (seeder, leecher, torrent) = swarm(&made, 4_000_000).await;

@@ -24,6 +24,10 @@ const BACK_OFF_NEAR: Duration = Duration::from_secs(3);
 const BACK_OFF_MAX: Duration = Duration::from_secs(1_800);
 /// Before an address is tried again whose connection ended without a fault.
 const RECONNECT: Duration = Duration::from_secs(20);
+/// Before somebody who served us is tried again while a reader has nobody else; doubles with each attempt ...
+const AGAIN: Duration = Duration::from_secs(1);
+/// ... this many times: whoever returns is met soon after.
+const AGAIN_DOUBLINGS_MAX: u32 = 2;
 
 /// How a connection or an attempt ended, for the next try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +47,11 @@ pub(crate) enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ready,
-    Waiting { until: Duration },
+    Waiting {
+        until: Duration,
+        /// Before `until`, when somebody waits for it.
+        again: Option<Duration>,
+    },
     InUse(PeerKey),
 }
 
@@ -53,6 +61,12 @@ struct Candidate {
     failures: u8,
     /// A connection came about once.
     answered: bool,
+    /// It gave us something in this run.
+    served: bool,
+    /// Attempts that failed since it was last met.
+    tries: u8,
+    /// It is tried before it is due, which it is then.
+    early: Option<Duration>,
     /// It had everything when last met.
     seed: bool,
     priority: u32,
@@ -82,6 +96,8 @@ pub(crate) struct Candidates {
     known: BTreeMap<SocketAddr, Candidate>,
     ready: BTreeSet<Rank>,
     waiting: BTreeSet<(Duration, SocketAddr)>,
+    /// Of those that wait, who served us, by when they are tried again if somebody waits for them.
+    again: BTreeSet<(Duration, SocketAddr)>,
     bans: BTreeSet<IpAddr>,
     bans_in_order: VecDeque<IpAddr>,
     banned_ids: BTreeSet<[u8; 20]>,
@@ -119,8 +135,17 @@ impl Candidates {
         if self.known.len() >= CANDIDATES_MAX && !self.drop_worst() {
             return false;
         }
-        let candidate =
-            Candidate { source, failures: 0, answered: false, seed: false, priority, state: State::Ready };
+        let candidate = Candidate {
+            source,
+            failures: 0,
+            answered: false,
+            served: false,
+            tries: 0,
+            early: None,
+            seed: false,
+            priority,
+            state: State::Ready,
+        };
         self.ready.insert(candidate.rank(addr));
         self.known.insert(addr, candidate);
         true
@@ -141,22 +166,47 @@ impl Candidates {
         if let Some(candidate) = self.known.remove(&addr) {
             match candidate.state {
                 State::Ready => drop(self.ready.remove(&candidate.rank(addr))),
-                State::Waiting { until } => drop(self.waiting.remove(&(until, addr))),
+                State::Waiting { until, again } => self.waits_no_more(addr, until, again),
                 State::InUse(_) => self.in_use -= 1,
             }
         }
     }
 
-    /// The best address to dial now, if any; seeds only when `seeds` are of use. [`Self::connecting`] has to follow.
-    pub(crate) fn next(&mut self, now: Duration, seeds: bool) -> Option<(SocketAddr, Source)> {
+    fn waits_no_more(&mut self, addr: SocketAddr, until: Duration, again: Option<Duration>) {
+        self.waiting.remove(&(until, addr));
+        if let Some(again) = again {
+            self.again.remove(&(again, addr));
+        }
+    }
+
+    /// An address that waits may be dialled, perhaps before it is due.
+    fn make_ready(&mut self, addr: SocketAddr, early: bool) {
+        let Some(candidate) = self.known.get_mut(&addr) else { return };
+        let State::Waiting { until, again } = candidate.state else { return };
+        candidate.state = State::Ready;
+        candidate.early = early.then_some(until);
+        self.ready.insert(candidate.rank(addr));
+        self.waits_no_more(addr, until, again);
+    }
+
+    /// Whether somebody who served us waits to be tried again.
+    pub(crate) fn may_hurry(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// The best address to dial now, if any; seeds only when `seeds` are of use. Who served us is tried early where that is
+    /// in a `hurry`. [`Self::take`] has to follow.
+    pub(crate) fn next(&mut self, now: Duration, seeds: bool, hurry: bool) -> Option<(SocketAddr, Source)> {
         while let Some((until, addr)) = self.waiting.first().copied()
             && until <= now
         {
-            self.waiting.remove(&(until, addr));
-            if let Some(candidate) = self.known.get_mut(&addr) {
-                candidate.state = State::Ready;
-                self.ready.insert(candidate.rank(addr));
-            }
+            self.make_ready(addr, false);
+        }
+        while let Some((again, addr)) = self.again.first().copied()
+            && hurry
+            && again <= now
+        {
+            self.make_ready(addr, true);
         }
         let rank = self.ready.first()?;
         if rank.0 && !seeds {
@@ -172,7 +222,10 @@ impl Candidates {
         match candidate.state {
             State::InUse(other) => return other == peer,
             State::Ready => drop(self.ready.remove(&candidate.rank(addr))),
-            State::Waiting { until } => drop(self.waiting.remove(&(until, addr))),
+            State::Waiting { until, again } => {
+                self.waiting.remove(&(until, addr));
+                again.map(|again| self.again.remove(&(again, addr)));
+            }
         }
         candidate.state = State::InUse(peer);
         self.in_use += 1;
@@ -183,7 +236,14 @@ impl Candidates {
     pub(crate) fn answered(&mut self, addr: SocketAddr) {
         if let Some(candidate) = self.known.get_mut(&canonical(addr)) {
             candidate.answered = true;
-            candidate.failures = 0;
+            (candidate.failures, candidate.tries, candidate.early) = (0, 0, None);
+        }
+    }
+
+    /// It gave us something.
+    pub(crate) fn served(&mut self, addr: SocketAddr) {
+        if let Some(candidate) = self.known.get_mut(&canonical(addr)) {
+            candidate.served = true;
         }
     }
 
@@ -203,6 +263,10 @@ impl Candidates {
             }
             End::Served if candidate.is_near() => BACK_OFF_NEAR,
             End::Served => RECONNECT,
+            // An attempt for somebody's sake leaves the others' times as they are.
+            End::Failed if candidate.early.is_some() => {
+                candidate.early.take().unwrap_or_default().saturating_sub(now)
+            }
             End::Failed | End::Hostile => {
                 candidate.failures = candidate.failures.saturating_add(1);
                 let first = if candidate.is_near() { BACK_OFF_NEAR } else { BACK_OFF };
@@ -211,9 +275,15 @@ impl Candidates {
             }
         };
         let hopeless = candidate.failures >= FAILURES_MAX && !candidate.is_near() && !candidate.answered;
+        candidate.early = None;
         let until = now + wait;
-        candidate.state = State::Waiting { until };
+        let again = now + AGAIN * (1 << u32::from(candidate.tries).min(AGAIN_DOUBLINGS_MAX));
+        let again =
+            (candidate.served && matches!(end, End::Served | End::Failed) && again < until).then_some(again);
+        candidate.tries = candidate.tries.saturating_add(1);
+        candidate.state = State::Waiting { until, again };
         self.waiting.insert((until, addr));
+        self.again.extend(again.map(|again| (again, addr)));
         if end == End::Hostile && self.refused.len() < BANS_MAX {
             self.refused.insert(addr);
         }
@@ -223,11 +293,12 @@ impl Candidates {
     }
 
     /// When the next address becomes ready; now when one is.
-    pub(crate) fn next_ready(&self, now: Duration, seeds: bool) -> Option<Duration> {
+    pub(crate) fn next_ready(&self, now: Duration, seeds: bool, hurry: bool) -> Option<Duration> {
         if self.ready.first().is_some_and(|rank| seeds || !rank.0) {
             return Some(now);
         }
-        self.waiting.first().map(|(until, _)| *until)
+        let again = self.again.first().filter(|_| hurry);
+        self.waiting.first().into_iter().chain(again).map(|(at, _)| *at).min()
     }
 
     /// Never again `ip`. Whether that is new.
@@ -285,7 +356,9 @@ impl Candidates {
         for (until, addr) in waiting {
             if let Some(candidate) = self.known.get_mut(&addr) {
                 let until = if std::mem::take(&mut candidate.seed) { now } else { until };
-                candidate.state = State::Waiting { until };
+                if let State::Waiting { until: due, .. } = &mut candidate.state {
+                    *due = until;
+                }
                 self.waiting.insert((until, addr));
             }
         }
@@ -327,7 +400,7 @@ mod tests {
         candidates.add(addr(2), Source::Tracker, 10);
         candidates.add(addr(3), Source::User, 1);
         let mut order = Vec::new();
-        while let Some((addr, _)) = candidates.next(S, true) {
+        while let Some((addr, _)) = candidates.next(S, true, false) {
             order.push(addr.ip().to_string());
             candidates.take(addr, PeerKey(1));
         }
@@ -340,15 +413,55 @@ mod tests {
         candidates.add(addr(1), Source::Tracker, 0);
         let mut now = Duration::ZERO;
         let mut waits = Vec::new();
-        while let Some(ready) = candidates.next_ready(now, true) {
+        while let Some(ready) = candidates.next_ready(now, true, false) {
             waits.push((ready - now).as_secs());
             now = ready;
-            let (addr, _) = candidates.next(now, true).unwrap();
+            let (addr, _) = candidates.next(now, true, false).unwrap();
             candidates.take(addr, PeerKey(7));
             candidates.ended(now, addr, PeerKey(7), End::Failed);
         }
         assert_eq!(waits, [0, 10, 20, 40, 80, 160]);
         assert_eq!(candidates.len(), 0);
+    }
+
+    #[test]
+    fn who_served_us_is_tried_again_soon_where_somebody_waits_and_when_it_is_due_else() {
+        let mut candidates = Candidates::default();
+        for last in [1, 2] {
+            candidates.add(addr(last), Source::Tracker, 0);
+            candidates.next(S, true, false);
+            candidates.take(addr(last), PeerKey(1));
+            candidates.answered(addr(last));
+        }
+        candidates.served(addr(1));
+        for last in [1, 2] {
+            candidates.ended(S, addr(last), PeerKey(1), End::Served);
+        }
+        assert!(candidates.may_hurry());
+        assert_eq!(candidates.next(20 * S, true, false), None);
+        let (mut now, mut waits) = (S, Vec::new());
+        while let Some(ready) = candidates.next_ready(now, true, true)
+            && ready < 21 * S
+        {
+            waits.push((ready - now).as_secs());
+            now = ready;
+            assert_eq!(candidates.next(now, true, true), Some((addr(1), Source::Tracker)));
+            candidates.take(addr(1), PeerKey(2));
+            candidates.ended(now, addr(1), PeerKey(2), End::Failed);
+        }
+        assert_eq!(waits, [1, 2, 4, 4, 4, 4]);
+        // Nothing of that makes the ordinary times longer.
+        assert_eq!(candidates.next_ready(now, true, false), Some(21 * S));
+        // It is met: the next time begins anew.
+        candidates.next(21 * S, true, false);
+        candidates.take(addr(1), PeerKey(3));
+        candidates.answered(addr(1));
+        candidates.ended(40 * S, addr(1), PeerKey(3), End::Served);
+        assert_eq!(candidates.next_ready(40 * S, false, true), Some(40 * S), "the other");
+        candidates.forget(addr(2));
+        assert_eq!(candidates.next_ready(40 * S, true, true), Some(41 * S));
+        candidates.ban(addr(1).ip());
+        assert!(!candidates.may_hurry() && candidates.next_ready(40 * S, true, true).is_none());
     }
 
     #[test]
@@ -358,7 +471,7 @@ mod tests {
         assert!(candidates.ban(addr(1).ip()));
         assert!(!candidates.add(addr(1), Source::User, 0));
         assert!(!candidates.add("[::ffff:10.0.0.1]:80".parse().unwrap(), Source::User, 0));
-        assert_eq!(candidates.next(S, true), None);
+        assert_eq!(candidates.next(S, true, false), None);
     }
 
     #[test]
@@ -367,8 +480,8 @@ mod tests {
         candidates.add(addr(1), Source::Tracker, 0);
         candidates.take(addr(1), PeerKey(1));
         candidates.ended(S, addr(1), PeerKey(1), End::Useless);
-        assert_eq!(candidates.next(4000 * S, false), None);
+        assert_eq!(candidates.next(4000 * S, false, false), None);
         candidates.revive(4000 * S);
-        assert!(candidates.next(4000 * S, true).is_some());
+        assert!(candidates.next(4000 * S, true, false).is_some());
     }
 }

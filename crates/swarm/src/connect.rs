@@ -50,6 +50,14 @@ impl Torrent {
             && self.wanted.iter().all(|(_, priority)| *priority == Priority::Skip)
     }
 
+    /// Whether somebody watches whom nobody serves any more that served us: they are tried again soon.
+    fn is_forsaken(&self, now: Duration) -> bool {
+        self.candidates.may_hurry()
+            && self.is_watched(now)
+            && self.content.as_ref().is_some_and(|content| content.picker.urgent())
+            && !self.peers.iter().any(|peer| peer.up && peer.interesting && !peer.choking)
+    }
+
     /// How early `addr` is dialled among equals (BEP 40).
     pub(crate) fn dial_priority(&self, addr: SocketAddr) -> u32 {
         let port = self.config.listen_port.unwrap_or(0);
@@ -65,10 +73,11 @@ impl Torrent {
             return;
         }
         let done = self.needs_nothing();
+        let hurry = self.is_forsaken(now);
         while self.peers.attempts() < self.config.limits.half_open_max
             && self.peers.connected() + self.peers.attempts() < self.config.limits.connections_max
         {
-            let Some((addr, source)) = self.candidates.next(now, !done) else {
+            let Some((addr, source)) = self.candidates.next(now, !done, hurry) else {
                 let few = self.peers.connected() + self.peers.attempts()
                     < PEERS_WISHED.min(self.config.limits.connections_max);
                 if few && !done && now >= self.next_wish {
@@ -97,7 +106,7 @@ impl Torrent {
         let few = self.peers.connected() + self.peers.attempts()
             < PEERS_WISHED.min(self.config.limits.connections_max);
         let wish = (few && !done).then_some(self.next_wish);
-        self.candidates.next_ready(now, !done).into_iter().chain(wish).min()
+        self.candidates.next_ready(now, !done, self.is_forsaken(now)).into_iter().chain(wish).min()
     }
 
     pub(crate) fn try_accept(
@@ -272,6 +281,9 @@ impl Torrent {
             }
         }
         if let Some(addr) = peer.listens {
+            if peer.downloaded > 0 {
+                self.candidates.served(addr);
+            }
             self.candidates.ended(now, addr, key, end);
         }
         if peer.interested && !peer.choked {

@@ -81,6 +81,58 @@ fn when_nobody_has_watched_for_a_moment_the_queue_is_deep() {
     assert!(world.nodes[leech].torrent.stats(world.now).in_flight > 100);
 }
 
+/// How often `who` has dialled.
+fn dialled(world: &World, who: usize) -> usize {
+    world.nodes[who].seen.iter().filter(|output| matches!(output, Output::Connect { .. })).count()
+}
+
+#[test]
+fn the_only_seeder_of_somebody_who_watches_is_met_again_within_seconds_of_its_return() {
+    let mut world = World::new(64 * MIB, MIB);
+    // It waits to be dialled.
+    let seed = world.add_with(Nature::seed().up(MIB), |config| config.limits.half_open_max = 0);
+    let leech = world.add(Nature::leech());
+    world.meet(leech, seed);
+    world.read(leech, 1, 0..64 * MIB);
+    world.run(3 * S, |_| false);
+    world.input(seed, Input::Pause);
+    let mut waits = Vec::new();
+    for n in 1..=5 {
+        let before = world.now;
+        assert!(world.run(10 * S, |world| dialled(world, leech) == 1 + n));
+        waits.push((world.now - before).as_secs());
+    }
+    assert_eq!(waits, [1, 2, 4, 4, 4]);
+    world.input(seed, Input::Resume);
+    let (back, had) = (world.now, world.nodes[leech].torrent.stats(world.now).counters.downloaded);
+    let goes_on = |world: &World| world.nodes[leech].torrent.stats(world.now).counters.downloaded > had;
+    assert!(world.run(10 * S, goes_on));
+    assert!(world.now - back < 5 * S, "{:?}", world.now - back);
+}
+
+#[test]
+fn without_a_reader_or_beside_another_who_serves_a_seeder_that_went_is_met_when_it_is_due() {
+    for (reads, other) in [(false, false), (true, true)] {
+        let mut world = World::new(64 * MIB, MIB);
+        let seed = world.add_with(Nature::seed().up(MIB), |config| config.limits.half_open_max = 0);
+        let leech = world.add(Nature::leech());
+        world.meet(leech, seed);
+        if other {
+            let other = world.add(Nature::seed().up(MIB));
+            world.meet(leech, other);
+        }
+        if reads {
+            world.read(leech, 1, 0..64 * MIB);
+        }
+        world.run(3 * S, |_| false);
+        world.input(seed, Input::Pause);
+        let before = dialled(&world, leech);
+        let gone = world.now;
+        assert!(world.run(30 * S, |world| dialled(world, leech) > before));
+        assert_eq!((world.now - gone).as_secs(), 20);
+    }
+}
+
 #[test]
 fn four_slow_seeders_share_the_urgent_piece() {
     let mut world = World::new(64 * MIB, MIB);

@@ -21,6 +21,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long TCP is alone before uTP is tried beside it.
 const UTP_AFTER: Duration = Duration::from_millis(400);
 
+/// How long uTP is waited for where TCP was refused: most likely nobody is there, and the next attempt comes the sooner.
+const UTP_AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
 /// Dials `addr` and speaks with it until the connection ends. The torrent hears how it went, unless it ended it itself.
 pub(crate) async fn dial(
     peer: PeerKey,
@@ -128,7 +131,10 @@ async fn connect(core: &Core, addr: SocketAddr, over: Over) -> io::Result<(Box<d
     if let Ok(reached) = timeout(UTP_AFTER, &mut tcp).await {
         return match reached {
             Ok(stream) => Ok((stream, false)),
-            Err(_) => utp.connect(addr).await.map(|stream| (stream, true)),
+            Err(refused) => match timeout(UTP_AFTER_REFUSAL, utp.connect(addr)).await {
+                Ok(reached) => reached.map(|stream| (stream, true)),
+                Err(_) => Err(refused),
+            },
         };
     }
     let utp = utp.connect(addr);
