@@ -72,6 +72,12 @@ impl Reader {
         self.file
     }
 
+    /// Where that begins among the torrent's bytes.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.bytes.start
+    }
+
     /// States how fast the bytes are consumed, in bytes a second: the media's bit rate. Decides how far ahead of the
     /// position pieces are fetched before all others.
     pub fn set_rate(&self, bytes_per_second: u64) {

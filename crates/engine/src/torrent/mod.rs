@@ -23,7 +23,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use metainfo::{FileIndex, InfoHash, Magnet, Metainfo, PieceIndex};
+use metainfo::{Bitfield, FileIndex, Info, InfoHash, Magnet, Metainfo, PieceIndex};
 use tokio::sync::{oneshot, watch};
 
 use self::{
@@ -150,29 +150,29 @@ impl Torrent {
     /// # Errors
     /// [`EngineError::NoMetadata`] before that.
     pub fn files(&self) -> Result<Vec<FileInfo>, EngineError> {
-        let metainfo = self.known()?;
+        let info = self.known()?.info();
         let have = self.shared.readers.have();
         let priorities = self.shared.priorities.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let layout = metainfo.info().layout();
-        let files = metainfo.info().files();
-        Ok(files
-            .iter()
-            .map(|(index, file)| {
-                let here = files.pieces(index, &layout).filter(|piece| have.has(PieceIndex(*piece)));
-                let overlap = here.map(|piece| {
-                    let (piece, file) = (layout.range(PieceIndex(piece)), file.range());
-                    piece.end.min(file.end).saturating_sub(piece.start.max(file.start))
-                });
-                FileInfo {
-                    index,
-                    path: files.stored_path(index).unwrap_or_default(),
-                    size: file.length(),
-                    have: overlap.sum(),
-                    priority: priorities.get(index.as_usize()).copied().unwrap_or_default(),
-                    pad: !file.is_stored(),
-                }
-            })
-            .collect())
+        let priority = |index: FileIndex| priorities.get(index.as_usize()).copied().unwrap_or_default();
+        let file = |(index, file)| file_info(info, index, file, &have, priority(index));
+        Ok(info.files().iter().map(file).collect())
+    }
+
+    /// One of its files, once the metadata is here: costs no more than that file.
+    ///
+    /// # Errors
+    /// [`EngineError::NoMetadata`], [`EngineError::UnknownFile`]
+    pub fn file(&self, index: FileIndex) -> Result<FileInfo, EngineError> {
+        let info = self.known()?.info();
+        let file = info.files().get(index).ok_or_else(|| self.unknown(info, index))?;
+        let priorities = self.shared.priorities.lock().unwrap_or_else(PoisonError::into_inner);
+        let priority = priorities.get(index.as_usize()).copied().unwrap_or_default();
+        drop(priorities);
+        Ok(file_info(info, index, file, &self.shared.readers.have(), priority))
+    }
+
+    fn unknown(&self, info: &Info, file: FileIndex) -> EngineError {
+        EngineError::UnknownFile { info_hash: self.info_hash(), file, files: info.files().len() }
     }
 
     /// Its peers.
@@ -323,10 +323,33 @@ impl Torrent {
     /// [`EngineError::NoMetadata`], [`EngineError::UnknownFile`]
     pub fn reader(&self, file: FileIndex) -> Result<Reader, EngineError> {
         let info = self.known()?.info();
-        let unknown =
-            || EngineError::UnknownFile { info_hash: self.info_hash(), file, files: info.files().len() };
-        let bytes = info.files().get(file).filter(|file| file.is_stored()).ok_or_else(unknown)?.range();
+        let stored = info.files().get(file).filter(|file| file.is_stored());
+        let bytes = stored.ok_or_else(|| self.unknown(info, file))?.range();
         let piecewise = self.shared.context.core.config.storage == StorageKind::Memory;
         Ok(Reader::new(self.shared.readers.clone(), info.layout(), file, bytes, piecewise))
+    }
+}
+
+/// A file as it stands.
+fn file_info(
+    info: &Info,
+    index: FileIndex,
+    file: &metainfo::File,
+    have: &Bitfield,
+    priority: Priority,
+) -> FileInfo {
+    let (files, layout) = (info.files(), info.layout());
+    let here = files.pieces(index, &layout).filter(|piece| have.has(PieceIndex(*piece)));
+    let overlap = here.map(|piece| {
+        let (piece, file) = (layout.range(PieceIndex(piece)), file.range());
+        piece.end.min(file.end).saturating_sub(piece.start.max(file.start))
+    });
+    FileInfo {
+        index,
+        path: files.stored_path(index).unwrap_or_default(),
+        size: file.length(),
+        have: overlap.sum(),
+        priority,
+        pad: !file.is_stored(),
     }
 }

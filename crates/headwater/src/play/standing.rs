@@ -29,8 +29,7 @@ pub(super) struct Standing {
 impl Standing {
     pub(super) fn of(torrent: &Torrent, file: Option<&FileInfo>, duration: Option<f64>) -> Self {
         let snapshot = torrent.snapshot();
-        let files = file.and_then(|_| torrent.files().ok()).unwrap_or_default();
-        let now = file.and_then(|file| files.get(file.index.as_usize()));
+        let now = file.and_then(|file| torrent.file(file.index).ok());
         let size = file.map_or(0, |file| file.size);
         let name = file.map(|file| file.path.rsplit('/').next().unwrap_or(&file.path).to_owned());
         Self {

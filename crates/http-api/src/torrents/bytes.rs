@@ -36,8 +36,6 @@ pub(crate) async fn send(
 ) -> Result<Response, Problem> {
     let torrent = state.torrents()?.get(id.info_hash)?;
     super::metadata(&torrent).await?;
-    let files = torrent.files()?;
-    let index = id.file.as_usize();
     let info = &super::file_of(&torrent, id)?;
     let name = info.path.rsplit('/').next().unwrap_or(&info.path);
     // What an info-hash names never changes.
@@ -55,8 +53,7 @@ pub(crate) async fn send(
     {
         someone_may_have(&torrent, &reader, range).await?;
     }
-    let offset = files.iter().take(index).map(|file| file.size).sum();
-    let steps = Steps { offset, piece_length: u64::from(torrent.snapshot().piece_length) };
+    let steps = Steps { offset: reader.offset(), piece_length: u64::from(torrent.snapshot().piece_length) };
     let body = PartsBody::new(reader, answer.parts, Arc::clone(&state.0.metrics)).in_steps(steps);
     *response.body_mut() = Body::new(body);
     Ok(response)

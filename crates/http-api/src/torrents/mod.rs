@@ -168,14 +168,12 @@ impl fmt::Display for TorrentFile {
 
 /// The file, of which the metadata is here.
 pub(crate) fn file_of(torrent: &Torrent, id: TorrentFile) -> Result<FileInfo, Problem> {
-    let mut files = torrent.files()?;
-    let (count, index) = (files.len(), id.file.as_usize());
-    match files.get(index) {
-        Some(file) if !file.pad => Ok(files.swap_remove(index)),
-        _ => {
-            Err(Problem::not_found(format!("torrent {} has {count} files, no number {index}", id.info_hash)))
-        }
+    let file = torrent.file(id.file)?;
+    if file.pad {
+        let detail = format!("file number {} of torrent {} is padding", id.file.0, id.info_hash);
+        return Err(Problem::not_found(detail));
     }
+    Ok(file)
 }
 
 /// Waits a while for the metadata of a magnet.

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
-use engine::{FileIndex, InfoHash, Playback, Wait, Watching};
+use engine::{EngineError, FileIndex, InfoHash, Playback, Wait, Watching};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -79,20 +79,21 @@ pub(crate) async fn wait(
 
 fn of_file(state: &AppState, info_hash: InfoHash, file: FileIndex) -> Result<FileWaitJson, Problem> {
     let torrent = state.torrents()?.get(info_hash)?;
-    let files = torrent.files().ok();
-    let info = files.as_ref().map(|files| {
-        let info = files.get(file.as_usize()).filter(|info| !info.pad);
-        info.ok_or_else(|| Problem::not_found(format!("torrent {info_hash} has no file number {}", file.0)))
-    });
-    let info = info.transpose()?;
+    let info = match torrent.file(file) {
+        Ok(info) if !info.pad => Some(info),
+        Err(EngineError::NoMetadata { .. }) => None,
+        _ => {
+            return Err(Problem::not_found(format!("torrent {info_hash} has no file number {}", file.0)));
+        }
+    };
     let snapshot = torrent.snapshot();
     let playback = snapshot.playback.as_deref();
     let readers = playback.map(|playback| &playback.readers[..]).unwrap_or_default();
     Ok(FileWaitJson {
         video_id: TorrentFile { info_hash, file }.to_string(),
         state: Some(snapshot.state),
-        size: info.map(|info| info.size),
-        have: info.map(|info| info.have),
+        size: info.as_ref().map(|info| info.size),
+        have: info.as_ref().map(|info| info.have),
         wait: playback.and_then(|playback| playback.wait_of(file)).map(WaitJson::of),
         readers: readers.iter().filter(|reader| reader.file == file).cloned().collect(),
     })
