@@ -154,7 +154,7 @@ fn mpv_and_ffprobe_read_the_list_of_a_torrent_in_progress() {
     assert!(played[0].0 < played[0].1, "all of it had come: nothing was proven: {played:?}");
 }
 
-/// Bytes that are here and that are wanted of the torrent whose address `play` has said.
+/// Bytes that are here of the film whose address `play` has said, and all of it.
 fn progress(said: &str) -> (u64, u64) {
     let (_, url) = said.split_once(" at http://").unwrap_or_else(|| panic!("{said}"));
     let (address, path) = url.split_once("/api/v1/video/").unwrap();
@@ -164,7 +164,8 @@ fn progress(said: &str) -> (u64, u64) {
 fn have(address: SocketAddr, info_hash: &str) -> (u64, u64) {
     let path = format!("/api/v1/torrents/{info_hash}");
     let now = http::send(address, "GET", &path, &[], b"", PATIENCE).unwrap().json().unwrap();
-    (now["have"].as_u64().unwrap(), now["wanted"].as_u64().unwrap())
+    let film = &now["files"][0];
+    (film["have"].as_u64().unwrap(), film["size"].as_u64().unwrap())
 }
 
 /// Waits until a file says what is wanted.

@@ -161,6 +161,22 @@ fn a_magnets_largest_film_is_given_to_the_player_and_ends_with_it() {
 }
 
 #[test]
+fn a_look_costs_a_look_and_not_the_film() {
+    let swarm = Swarm::new();
+    let player = swarm.player("printf '%s\n' \"$@\" > told; while [ ! -e enough ]; do sleep 0.05; done");
+    let playing = swarm.start(&[&swarm.magnet, "--player", &player]);
+    let told = until("word of the player", swarm.home.path().join("told"));
+    assert_eq!(fetch(told.trim(), Some("-1000")).len(), 1000);
+    // Time for the whole film, twice over.
+    std::thread::sleep(Duration::from_secs(1));
+    fs::write(swarm.home.path().join("enough"), "").unwrap();
+    let (code, said) = playing.wait();
+    assert_eq!(code, Some(0), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.contains(" KiB of 1.4 MiB are in "), "{said}");
+}
+
+#[test]
 fn a_file_is_chosen_by_number_or_pattern_and_the_player_is_told_more() {
     let swarm = Swarm::new();
     let player = swarm.player("printf '%s\\n' \"$@\" > told; exit 3");

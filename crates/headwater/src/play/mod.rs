@@ -130,6 +130,8 @@ async fn stream(running: &Running, wish: &Wish, player: &Player) -> Result<(), F
     let add = Add {
         select: wish.chosen.select(),
         peers: wish.peers.clone(),
+        // A look costs a look; what is watched is finished as `torrent.when_watched` says.
+        watch: true,
         // It is given to others as long as it is watched.
         seed_goal: Some(SeedGoal::FOREVER),
         ..Add::new(wish.target.source(&session).await?)
@@ -148,7 +150,7 @@ async fn stream(running: &Running, wish: &Wish, player: &Player) -> Result<(), F
         }
     }
     let file = wish.chosen.of(&torrent)?;
-    only(&torrent, &file).await?;
+    want_nothing_unread(&torrent).await?;
     let name = file.path.rsplit('/').next().unwrap_or(&file.path).to_owned();
     let video_id = format!("{}-{}", torrent.info_hash(), file.index.0);
     let url =
@@ -185,12 +187,11 @@ async fn stream(running: &Running, wish: &Wish, player: &Player) -> Result<(), F
     }
 }
 
-/// Wants this file and no other.
-async fn only(torrent: &Torrent, file: &FileInfo) -> Result<(), Failure> {
-    use engine::Priority::{Normal, Skip};
+/// Wants no file beside what is read: patterns are wishes only until it is known which file they mean.
+async fn want_nothing_unread(torrent: &Torrent) -> Result<(), Failure> {
     let files = torrent.files().map_err(anyhow::Error::new)?;
-    let wish = |other: &FileInfo| (other.index, if other.index == file.index { Normal } else { Skip });
-    Ok(torrent.set_files(files.iter().map(wish).collect()).await.map_err(anyhow::Error::new)?)
+    let none = files.iter().map(|file| (file.index, engine::Priority::Skip)).collect();
+    Ok(torrent.set_files(none).await.map_err(anyhow::Error::new)?)
 }
 
 /// Seconds of the film, once its index is here; `None` until then, and for what has none.
@@ -224,9 +225,7 @@ fn duration_of(address: SocketAddr, video_id: String) -> watch::Receiver<Option<
 }
 
 fn farewell(torrent: &Torrent, file: &FileInfo) {
-    let here =
-        torrent.files().ok().and_then(|files| files.into_iter().find(|other| other.index == file.index));
-    let have = here.map_or(0, |file| file.have);
+    let have = torrent.file(file.index).map_or(0, |file| file.have);
     note(format_args!(
         "{} of {} are in {}; the same command goes on with them",
         human(have),
