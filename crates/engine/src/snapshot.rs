@@ -19,13 +19,14 @@ pub enum State {
     Metadata,
     /// Hashing what is on disk.
     Checking,
-    /// Fetching what is wanted.
+    /// Fetching what is wanted, or what somebody reads.
     Downloading,
     /// Everything wanted is here; given to whoever asks.
     Seeding,
     /// Everything wanted is here and the seeding goal is reached; at rest.
     Finished,
-    /// Stopped because nobody reads it (`when_idle`); goes on when somebody does.
+    /// Nobody reads it, and it has stopped because of that (`when_idle`), or nothing of it is wanted and nothing is here; goes
+    /// on when somebody does.
     Idle,
     /// Stopped by the user.
     Paused,

@@ -4,10 +4,12 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use byte_source::{ByteRange, ByteSource};
-use engine::{Add, Config, FileIndex, State, Torrent, WhenIdle, WhenWatched};
+use engine::{
+    Add, Config, EngineError, Event, FileIndex, Select, Snapshot, State, Torrent, WhenIdle, WhenWatched,
+};
 use support::{Host, Made, finished, host, host_with, make};
 use tokio::time::timeout;
 
@@ -65,6 +67,10 @@ async fn a_look_fetches_nothing_more_and_watching_finishes_the_file() {
     here(&torrent, 6_553_600, 0).await;
     finished(&torrent).await;
     assert_eq!(torrent.snapshot().wanted, 6_553_600);
+    for file in torrent.files().unwrap() {
+        assert_eq!(torrent.file(file.index).unwrap(), file);
+    }
+    assert!(matches!(torrent.file(FileIndex(2)), Err(EngineError::UnknownFile { files: 2, .. })));
     leecher.session.stop().await;
     seeder.session.stop().await;
 }
@@ -114,8 +120,9 @@ async fn what_nobody_reads_stops_and_goes_on_with_the_next_reader_also_after_a_r
     .await;
     let idles = async |torrent: &Torrent| {
         let mut watch = torrent.watch();
-        let idle = watch.wait_for(|snapshot| snapshot.state == State::Idle && snapshot.peers == 0);
-        timeout(Duration::from_secs(5), idle).await.expect("idle").unwrap();
+        // Before anything was read it is idle as well.
+        let stopped = |now: &Arc<Snapshot>| now.state == State::Idle && now.peers == 0 && now.pieces_have > 0;
+        timeout(Duration::from_secs(5), watch.wait_for(stopped)).await.expect("idle").unwrap();
     };
     read(&torrent, 2).await;
     idles(&torrent).await;
@@ -139,5 +146,40 @@ async fn what_nobody_reads_stops_and_goes_on_with_the_next_reader_also_after_a_r
     let hole = ByteRange::new(5_000_000, 5_100_000);
     timeout(SOON, reader.read_at(hole)).await.expect("in time").unwrap();
     session.stop().await;
+    seeder.session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_wants_is_idle_and_seeds_only_once_something_of_it_is_here() {
+    let made = make(FILES, 65_536, false);
+    let seeder = host().await;
+    let leecher = host().await;
+    made.write(seeder.data.path());
+    let (seed, _) = seeder.session.add(Add::metainfo(made.torrent.clone())).await.unwrap();
+    finished(&seed).await;
+    let mut events = leecher.session.subscribe();
+    let add = Add {
+        peers: vec![seeder.addr()],
+        select: Select::Files(Vec::new()),
+        ..Add::metainfo(made.torrent.clone())
+    };
+    let (torrent, _) = leecher.session.add(add).await.unwrap();
+    let mut watch = torrent.watch();
+    timeout(SOON, watch.wait_for(|snapshot| snapshot.state == State::Idle)).await.expect("idle").unwrap();
+    assert!(torrent.snapshot().reason.as_ref().is_some_and(|reason| reason.contains("nobody reads")));
+    finished(&torrent).await;
+    // It stands ready all the same.
+    read(&torrent, 2).await;
+    timeout(SOON, watch.wait_for(|snapshot| snapshot.state == State::Seeding)).await.expect("some").unwrap();
+    assert!(torrent.snapshot().pieces_have > 0);
+    leecher.session.stop().await;
+    let mut states = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        if let Event::State { state, .. } = event {
+            states.push(state);
+        }
+    }
+    let at = |wanted: State| states.iter().position(|state| *state == wanted);
+    assert!(at(State::Idle).is_some() && at(State::Idle) < at(State::Seeding), "{states:?}");
     seeder.session.stop().await;
 }

@@ -302,7 +302,12 @@ impl Torrent {
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn wait_finished(&self) -> Result<(), EngineError> {
-        self.wait_until(|snapshot| matches!(snapshot.state, State::Seeding | State::Finished)).await
+        self.wait_until(|snapshot| match snapshot.state {
+            State::Seeding | State::Finished => true,
+            State::Idle => snapshot.wanted == 0,
+            _ => false,
+        })
+        .await
     }
 
     /// Verified bytes in a row from where a reader was last, up to the end of its file: what plays without waiting. `None`

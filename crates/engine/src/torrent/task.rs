@@ -472,9 +472,14 @@ impl Task {
             Phase::Metadata => State::Metadata,
             Phase::Ready if self.saved.idle => State::Idle,
             Phase::Ready if self.resting => State::Finished,
-            Phase::Ready if self.swarm.is_finished() && self.unnamed.is_empty() => State::Seeding,
-            Phase::Ready => State::Downloading,
+            Phase::Ready if !self.swarm.is_finished() || !self.unnamed.is_empty() => State::Downloading,
+            Phase::Ready if self.wanted == 0 && !self.has_any() => State::Idle,
+            Phase::Ready => State::Seeding,
         }
+    }
+
+    fn has_any(&self) -> bool {
+        self.swarm.have().is_some_and(|have| have.count() > 0)
     }
 
     /// Makes a snapshot now, and says what is new in it.
