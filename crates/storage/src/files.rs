@@ -1,8 +1,10 @@
-//! The files of one torrent: positioned reads and writes over their borders, under which name each is, what is put aside
-//! for those that nobody wants. Moving and removing them is in `relocate`.
+//! The files of one torrent: positioned reads and writes over their borders, under which name each is. What is put aside for those
+//! that nobody wants is in `files/parts`. Moving and removing them is in `relocate`.
 //!
 //! A file is made when its first byte comes, at once as long as it will be (sparse), under `name.part` unless told
 //! otherwise, and gets its name when it is whole. One that already has the final name is used where it is.
+
+mod parts;
 
 use std::{
     collections::HashSet,
@@ -18,7 +20,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use metainfo::FileIndex;
 use rustix::io::Errno;
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     beneath::Top,
     map::{FileMap, Span},
     pool::{Key, Open, Pool},
-    raw::{index, read_all, read_now, read_some, write_all},
+    raw::{index, read_all, read_now, write_all},
 };
 
 /// What unfinished files are called beyond their name.
@@ -165,11 +166,6 @@ impl Files {
         self.places.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the file of parts: after all others.
-    pub(crate) fn parts_number(&self) -> usize {
-        self.contents.files().len()
-    }
-
     /// The path beneath the top of a file, or of the file of parts.
     pub(crate) fn path(&self, number: usize, on_disk: OnDisk) -> Vec<String> {
         let Some(file) = self.contents.files().get(number) else {
@@ -200,11 +196,6 @@ impl Files {
 
     pub(crate) fn key(&self, number: usize) -> Key {
         Key { torrent: self.torrent, file: u32::try_from(number).unwrap_or(u32::MAX) }
-    }
-
-    /// Whether bytes of a file go to the file of parts.
-    fn put_aside(&self, places: &Places, number: usize) -> bool {
-        places.on_disk[number] == OnDisk::Absent && !places.wanted[number]
     }
 
     /// Opens a file that is on disk, or the file of parts.
@@ -278,24 +269,27 @@ impl Files {
         if self.contents.files()[number].pad {
             return Ok(());
         }
-        let mut places = self.read_places();
-        if self.put_aside(&places, number) && self.fits_parts(span) {
-            return self.write_part(places, span, slices);
-        }
-        if places.on_disk[number] == OnDisk::Absent {
-            // Also for a piece that lies in an unwanted file alone, fetched for a reader or before that was deselected: there
-            // is no place to put it aside, and what is verified must be on disk.
+        loop {
+            let places = self.read_places();
+            let aside = self.put_aside(&places, number) && self.fits_parts(span);
+            let missing = match aside {
+                true => !self.parts_open(&places)?,
+                // Also for a piece that lies in an unwanted file alone, fetched for a reader or before that was deselected: there
+                // is no place to put it aside, and what is verified must be on disk.
+                false => places.on_disk[number] == OnDisk::Absent,
+            };
+            if !missing {
+                return match aside {
+                    true => self.write_part(&places, span, slices),
+                    false => self
+                        .write_at(&places, number, span.offset, slices)
+                        .map_err(|error| self.error(&places, number, "writing", &error)),
+                };
+            }
+            // Names change only while nobody looks at them, and another thread may have been faster: then it is looked again.
             drop(places);
-            self.make(number)?;
-            places = self.read_places();
+            if aside { self.make_parts() } else { self.make(number) }?;
         }
-        self.write_at(&places, number, span.offset, slices)
-            .map_err(|error| self.error(&places, number, "writing", &error))
-    }
-
-    /// Whether every piece of the span has a place in the file of parts.
-    fn fits_parts(&self, span: &Span) -> bool {
-        self.map.by_piece(span.range.clone()).all(|range| self.map.part_offset(range.start).is_some())
     }
 
     /// Makes a file, unless another thread was faster, with what was put aside of it.
@@ -305,38 +299,6 @@ impl Files {
             self.create(&mut places, number)
                 .map_err(|error| self.error(&places, number, "making", &error))?;
             self.fetch_parts(&places, number)?;
-        }
-        Ok(())
-    }
-
-    fn write_part(
-        &self,
-        places: RwLockReadGuard<'_, Places>,
-        span: &Span,
-        slices: &mut [IoSlice<'_>],
-    ) -> Result<(), StorageError> {
-        let parts = self.parts_number();
-        let places = match self.opened(&places, parts, true) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                drop(places);
-                let mut places = self.write_places();
-                match self.create(&mut places, parts) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        return Err(self.error(&places, parts, "making", &error));
-                    }
-                    _ => {}
-                }
-                drop(places);
-                self.read_places()
-            }
-            _ => places,
-        };
-        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        for range in self.map.by_piece(span.range.clone()) {
-            let at = self.map.part_offset(range.start).unwrap_or_default();
-            let slice = &all[index(range.start - span.range.start)..index(range.end - span.range.start)];
-            self.write_at(&places, parts, at, &mut [IoSlice::new(slice)])
-                .map_err(|error| self.error(&places, parts, "writing", &error))?;
         }
         Ok(())
     }
@@ -387,26 +349,6 @@ impl Files {
         Ok(true)
     }
 
-    fn read_parts(
-        &self,
-        places: &Places,
-        span: &Span,
-        bytes: &mut [u8],
-        now: bool,
-    ) -> Result<bool, StorageError> {
-        for range in self.map.by_piece(span.range.clone()) {
-            let part = &mut bytes[index(range.start - span.range.start)..index(range.end - span.range.start)];
-            let Some(at) = self.map.part_offset(range.start) else {
-                let gone = io::Error::from(io::ErrorKind::NotFound);
-                return Err(self.error(places, span.file.as_usize(), "reading", &gone));
-            };
-            if !self.read_at(places, self.parts_number(), at, part, now)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     fn read_at(
         &self,
         places: &Places,
@@ -439,59 +381,6 @@ impl Files {
                 let _ = rustix::fs::fadvise(&open.file, span.offset, length, rustix::fs::Advice::WillNeed);
             }
         }
-    }
-
-    /// Says which files are wanted; what was put aside for newly wanted ones is put into them.
-    pub(crate) fn select(&self, wanted: &[bool]) -> Result<(), StorageError> {
-        let mut places = self.write_places();
-        for number in 0..self.parts_number() {
-            let now_wanted = wanted.get(number).copied().unwrap_or(true);
-            if now_wanted && self.put_aside(&places, number) {
-                let file = FileIndex(u32::try_from(number).unwrap_or(u32::MAX));
-                if self.map.shared_pieces_of(file).next().is_some() && self.has_parts(&places) {
-                    self.create(&mut places, number)
-                        .map_err(|error| self.error(&places, number, "making", &error))?;
-                    self.fetch_parts(&places, number)?;
-                }
-            }
-            places.wanted[number] = now_wanted;
-        }
-        if places.wanted.iter().all(|wanted| *wanted) && self.has_parts(&places) {
-            self.pool.close(self.torrent, Some(self.key(self.parts_number()).file));
-            let path = self.path(self.parts_number(), OnDisk::Named);
-            Top::open(&places.top)
-                .and_then(|top| top.remove_file(&path))
-                .map_err(|error| self.error(&places, self.parts_number(), "removing", &error))?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn has_parts(&self, places: &Places) -> bool {
-        let path = self.path(self.parts_number(), OnDisk::Named);
-        Top::open(&places.top).and_then(|top| top.look(&path)).is_ok_and(|found| found.is_some())
-    }
-
-    /// Copies into a file what was put aside of it.
-    fn fetch_parts(&self, places: &Places, number: usize) -> Result<(), StorageError> {
-        if !self.has_parts(places) {
-            return Ok(());
-        }
-        let file = FileIndex(u32::try_from(number).unwrap_or(u32::MAX));
-        let whole = self.map.range_of(file);
-        let parts = self.parts_number();
-        for piece in self.map.shared_pieces_of(file) {
-            let of_piece = self.contents.layout().range(piece);
-            let range = of_piece.start.max(whole.start)..of_piece.end.min(whole.end);
-            let Some(at) = self.map.part_offset(range.start) else { continue };
-            let mut bytes = vec![0; index(range.end - range.start)];
-            // What was never written lies past the end, or is a hole: zeros, which no hash will take for right.
-            let open =
-                self.opened(places, parts, false).map_err(|e| self.error(places, parts, "reading", &e))?;
-            read_some(&open.file, at, &mut bytes).map_err(|e| self.error(places, parts, "reading", &e))?;
-            self.write_at(places, number, range.start - whole.start, &mut [IoSlice::new(&bytes)])
-                .map_err(|error| self.error(places, number, "writing", &error))?;
-        }
-        Ok(())
     }
 
     /// Gives a whole file its name. Its bytes reach the disk first: a name is a promise.

@@ -92,7 +92,9 @@ impl Writer {
             // One at a time: two that write one file only spin on the kernel's lock of it, and the other can hash meanwhile.
             let writing = lock(&torrent.writing);
             let written = write(torrent, &mut touched, &blocks, &mut events);
-            drop((writing, blocks));
+            drop(blocks);
+            // Who writes to memory may drop a piece that another has just verified: it has to be heard of in this order.
+            let _order = torrent.files().is_none().then_some(writing);
             let result = written.and_then(|()| self.settle(torrent, touched, &mut events, &mut whole));
             torrent.mark_dirty();
             if let Err(error) = result {
@@ -100,6 +102,7 @@ impl Writer {
                 torrent.tell(std::mem::take(&mut events));
                 torrent.fail(error);
             }
+            torrent.tell(std::mem::take(&mut events));
         }
         torrent.tell(events);
         if !whole.is_empty() {
