@@ -9,12 +9,13 @@ digits, as in addresses, or in base32), "get_peers" and "announce_peer" (of the 
 """
 
 import base64
-import json
 import socket
 import struct
 import sys
 import threading
 import urllib.parse
+
+from talk import say
 
 ETH_P_ALL = 3
 # Of the kernel's if_packet.h; the module does not name them.
@@ -22,15 +23,6 @@ SOL_PACKET, PACKET_STATISTICS = 263, 6
 SO_RCVBUFFORCE = 33
 LSD_PORT = 6771
 TCP, UDP = 6, 17
-
-
-# print writes a line and its end apart, and another thread's line may come between them.
-SPEAKING = threading.Lock()
-
-
-def say(**line):
-    with SPEAKING:
-        print(json.dumps(line), flush=True)
 
 
 def names_of(info_hash):

@@ -5,33 +5,15 @@ garbage_peer.py HOST:PORT INFO_HASH PIECES. Prints {"listening": port}, and {"bl
 """
 
 import argparse
-import json
 import os
 import socket
 import struct
 import sys
 import threading
 
+from talk import receive, say
+
 CHOKE, UNCHOKE, INTERESTED, HAVE, BITFIELD, REQUEST, PIECE = 0, 1, 2, 4, 5, 6, 7
-
-
-# print writes a line and its end apart, and another thread's line may come between them.
-SPEAKING = threading.Lock()
-
-
-def say(**line):
-    with SPEAKING:
-        print(json.dumps(line), flush=True)
-
-
-def receive(connection, length):
-    data = b""
-    while len(data) < length:
-        more = connection.recv(length - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
 
 
 def message(kind, payload=b""):

@@ -6,25 +6,17 @@ A line on stdin asks for its numbers: {"stats": {…}}. Ends with its stdin.
 """
 
 import argparse
-import json
 import sys
 import threading
 import time
 
 import libtorrent as lt
 
+from talk import say
+
 POLICIES = {"forced": 0, "enabled": 1, "disabled": 2}
 # Of peer_info.flags; the module of Debian does not name them.
 UTP_SOCKET, RC4_ENCRYPTED = 1 << 17, 1 << 19
-
-
-# print writes a line and its end apart, and another thread's line may come between them.
-SPEAKING = threading.Lock()
-
-
-def say(**line):
-    with SPEAKING:
-        print(json.dumps(line), flush=True)
 
 
 def settings(args):

@@ -6,31 +6,15 @@ Prints {"listening": port} first, then {"stream": "host:port"} and {"datagram": 
 stdin.
 """
 
-import json
 import socket
 import struct
 import sys
 import threading
 
+from talk import receive, say
+
 CONNECT, ASSOCIATE = 1, 3
 IPV4, NAME = 1, 3
-# print writes a line and its end apart, and another thread's line may come between them.
-SPEAKING = threading.Lock()
-
-
-def say(**line):
-    with SPEAKING:
-        print(json.dumps(line), flush=True)
-
-
-def receive(connection, length):
-    data = b""
-    while len(data) < length:
-        more = connection.recv(length - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
 
 
 def reply(code, address=("0.0.0.0", 0)):

@@ -7,7 +7,6 @@ for everything that names the torrent: {"via": "dht", "query": …}, {"via": "ls
 so that silence is not mistaken for deafness. Ends with its stdin.
 """
 
-import json
 import os
 import re
 import socket
@@ -15,17 +14,10 @@ import struct
 import sys
 import threading
 
+from talk import receive, say
+
 LSD = ("239.192.152.143", 6771)
 BITFIELD, EXTENDED = 5, 20
-
-
-# print writes a line and its end apart, and another thread's line may come between them.
-SPEAKING = threading.Lock()
-
-
-def say(**line):
-    with SPEAKING:
-        print(json.dumps(line), flush=True)
 
 
 def field(packet, key):
@@ -65,16 +57,6 @@ def lsd(info_hash, host):
         packet, _ = listener.recvfrom(4096)
         if info_hash.hex().encode() in packet.lower():
             say(via="lsd")
-
-
-def receive(connection, length):
-    data = b""
-    while len(data) < length:
-        more = connection.recv(length - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
 
 
 def read(connection, info_hash):

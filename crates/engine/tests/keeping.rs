@@ -9,19 +9,16 @@ use std::time::Duration;
 use engine::{Add, Config, Limits, PieceState, Session, State};
 use support::{finished, host, make};
 
+/// A runtime that can go without warning, and every task with it.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
 #[test]
 fn after_an_end_without_warning_only_the_last_seconds_are_fetched_again() {
     let made = make(&[("a.bin", 20_000_000)], 65_536, false);
-    let runtime =
-        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let seeding = runtime();
-    let seeder = seeding.block_on(async {
-        let seeder = host().await;
-        made.write(seeder.data.path());
-        let (seed, _) = seeder.session.add(Add::metainfo(made.torrent.clone())).await.unwrap();
-        finished(&seed).await;
-        seeder
-    });
+    let seeder = seeding.block_on(seeding_host(&made));
     let addr = seeder.addr();
     let (data, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let config = || Config::loopback(data.path(), state.path());
@@ -61,8 +58,6 @@ const LARGE: u32 = 16 << 20;
 #[test]
 fn after_an_end_without_warning_blocks_of_pieces_that_were_not_whole_are_kept() {
     let made = make(&[("a.bin", 20_000_000)], LARGE, false);
-    let runtime =
-        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let seeding = runtime();
     let seeder = seeding.block_on(seeding_host(&made));
     let addr = seeder.addr();

@@ -97,12 +97,7 @@ async fn askers_of_a_segment_that_is_not_here_yet_share_the_wait_and_get_it_when
     drop((title, media));
 
     // Only what opening needs is here.
-    let late = Arc::new(LateSource::new(MemorySource::new(bytes.clone())));
-    for range in opening_reads(&bytes).await {
-        late.arrive(range);
-    }
-    let media = Media::new(config(None)).unwrap();
-    let title = media.open("x", late.clone(), key()).await.unwrap();
+    let (late, media, title) = opened_early(&bytes).await;
     let askers: Vec<_> = (0..16)
         .map(|_| {
             let title = title.clone();
@@ -127,12 +122,7 @@ async fn askers_of_a_segment_that_is_not_here_yet_share_the_wait_and_get_it_when
 #[tokio::test]
 async fn who_leaves_a_segment_takes_back_what_was_to_come_next() {
     let bytes = matroska();
-    let late = Arc::new(LateSource::new(MemorySource::new(bytes.clone())));
-    for range in opening_reads(&bytes).await {
-        late.arrive(range);
-    }
-    let media = Media::new(config(None)).unwrap();
-    let title = media.open("x", late.clone(), key()).await.unwrap();
+    let (late, _media, title) = opened_early(&bytes).await;
     let mut asker = Box::pin(segment(&title, 5, FMP4));
     assert!(asker.as_mut().now_or_never().is_none());
     assert_eq!(late.hints().len(), 4, "the segment itself and three more: {:?}", late.hints());
@@ -150,6 +140,17 @@ async fn opening_reads(bytes: &Bytes) -> Vec<ByteRange> {
     let media = Media::new(config(None)).unwrap();
     media.open("x", source.clone(), key()).await.unwrap();
     source.reads()
+}
+
+/// A film of which only that is here.
+async fn opened_early(bytes: &Bytes) -> (Arc<LateSource<MemorySource>>, Media, Arc<Title>) {
+    let late = Arc::new(LateSource::new(MemorySource::new(bytes.clone())));
+    for range in opening_reads(bytes).await {
+        late.arrive(range);
+    }
+    let media = Media::new(config(None)).unwrap();
+    let title = media.open("x", late.clone(), key()).await.unwrap();
+    (late, media, title)
 }
 
 #[tokio::test]
@@ -173,12 +174,7 @@ async fn in_a_crowd_matroska_streams_from_its_file_and_is_the_same() {
 #[tokio::test]
 async fn when_the_last_asker_goes_the_maker_stops() {
     let bytes = matroska();
-    let late = Arc::new(LateSource::new(MemorySource::new(bytes.clone())));
-    for range in opening_reads(&bytes).await {
-        late.arrive(range);
-    }
-    let media = Media::new(config(None)).unwrap();
-    let title = media.open("x", late.clone(), key()).await.unwrap();
+    let (late, media, title) = opened_early(&bytes).await;
     let ask = |title: Arc<Title>| tokio::spawn(async move { title.segment(SOURCE, index(5), TS).await });
     let (first, second) = (ask(title.clone()), ask(title.clone()));
     for _ in 0..20 {

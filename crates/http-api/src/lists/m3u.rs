@@ -8,11 +8,10 @@ use axum::{
     response::Response,
 };
 
-use super::{Entry, of_library, of_torrent, of_torrents, origin};
+use super::{Entry, answer, everything, of_torrent, origin};
 use crate::{
     disposition::content_disposition,
     extract::Caught,
-    limits::FIRST_SCAN_WAIT,
     problem::{Problem, ProblemJson},
     state::AppState,
     text::{Keep, Text},
@@ -29,10 +28,7 @@ pub(crate) async fn library(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let origin = origin(&uri, &headers)?;
-    scanned(&state).await;
-    let mut entries = of_library(&state.0.library.catalog());
-    entries.extend(of_torrents(&state).await);
-    answer("Headwater", &entries, &origin, &headers)
+    list("Headwater", &everything(&state).await, &origin, &headers)
 }
 
 /// What of a torrent can be played: episodes in their order, the rest by path; samples, subtitles and texts are left out.
@@ -53,23 +49,15 @@ pub(crate) async fn torrent(
     let torrent = torrents.named(&info_hash)?;
     metadata(&torrent).await?;
     let name = torrent.snapshot().name.clone().unwrap_or(info_hash);
-    answer(&name, &of_torrent(torrents, &torrent).await?, &origin, &headers)
+    list(&name, &of_torrent(torrents, &torrent).await?, &origin, &headers)
 }
 
-/// Nobody should get an empty list just because they were faster than the first scan.
-pub(super) async fn scanned(state: &AppState) {
-    let mut changes = state.0.library.subscribe();
-    let _ = tokio::time::timeout(FIRST_SCAN_WAIT, changes.wait_for(|catalog| catalog.scanned)).await;
-}
-
-fn answer(name: &str, entries: &[Entry], origin: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+fn list(name: &str, entries: &[Entry], origin: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let bytes = playlist(name, entries, origin).into();
     let text = Text { media_type: "audio/x-mpegurl; charset=utf-8", bytes, keep: Keep::Revalidate };
-    let mut response = text.answer(headers)?;
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_DISPOSITION, content_disposition("inline", &format!("{name}.m3u")));
-    // The addresses in it are of the name that was asked.
-    fields.append(header::VARY, header::HeaderValue::from_static("host, x-forwarded-proto"));
+    let mut response = answer(text, headers)?;
+    let disposition = content_disposition("inline", &format!("{name}.m3u"));
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     Ok(response)
 }
 

@@ -6,15 +6,20 @@
 mod m3u;
 mod strm;
 
-use axum::http::{HeaderMap, Uri};
+use axum::{
+    http::{HeaderMap, HeaderValue, Uri, header},
+    response::Response,
+};
 use engine::{FileInfo, Torrent};
 use library::{Catalog, EpisodeNumber, FileKind, ListedFile, Listing, Show, VideoId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     guard::authority,
+    limits::FIRST_SCAN_WAIT,
     problem::Problem,
     state::AppState,
+    text::Text,
     torrents::{TorrentFile, Torrents},
 };
 
@@ -53,6 +58,23 @@ fn origin(uri: &Uri, headers: &HeaderMap) -> Result<String, Problem> {
     let authority = authority(uri, headers).ok_or_else(|| Problem::bad_request("the request has no Host"))?;
     let secure = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
     Ok(format!("{}://{authority}", if secure { "https" } else { "http" }))
+}
+
+/// Everything there is to play: the library, then what the torrents hold. Nobody should get an empty list just because they were
+/// faster than the first scan.
+async fn everything(state: &AppState) -> Vec<Entry> {
+    let mut changes = state.0.library.subscribe();
+    let _ = tokio::time::timeout(FIRST_SCAN_WAIT, changes.wait_for(|catalog| catalog.scanned)).await;
+    let mut entries = of_library(&state.0.library.catalog());
+    entries.extend(of_torrents(state).await);
+    entries
+}
+
+/// An answer with addresses in it, which are of the name that was asked.
+fn answer(text: Text, headers: &HeaderMap) -> Result<Response, Problem> {
+    let mut response = text.answer(headers)?;
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("host, x-forwarded-proto"));
+    Ok(response)
 }
 
 /// Films and series of the library by title, episodes in their order.
@@ -141,7 +163,6 @@ fn last_part(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderValue, header};
     use engine::{FileIndex, Priority};
 
     use super::*;

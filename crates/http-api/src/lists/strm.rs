@@ -10,11 +10,11 @@ use std::{
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
-use super::{Entry, encode, m3u::scanned, of_library, of_torrents, origin};
+use super::{Entry, encode, everything, origin};
 use crate::{
     extract::Caught,
     problem::{Problem, ProblemJson, echo},
@@ -55,16 +55,11 @@ pub(crate) async fn file(
 
 async fn answer(state: &AppState, path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
     let origin = origin(uri, headers)?;
-    scanned(state).await;
-    let mut entries = of_library(&state.0.library.catalog());
-    entries.extend(of_torrents(state).await);
-    let tree = tree(entries);
+    let tree = tree(everything(state).await);
     if let Some(entry) = tree.get(path) {
         let bytes = format!("{}\n", entry.url(&origin)).into();
         let text = Text { media_type: "text/plain; charset=utf-8", bytes, keep: Keep::Revalidate };
-        let mut response = text.answer(headers)?;
-        response.headers_mut().append(header::VARY, HeaderValue::from_static("host, x-forwarded-proto"));
-        return Ok(response);
+        return super::answer(text, headers);
     }
     let none = || Problem::not_found(format!("there is no \"{}\" among the .strm files", echo(path)));
     if path.is_empty() || path.ends_with('/') {
