@@ -12,7 +12,6 @@ of `--rates` (`links.py`: a network namespace, needs root). Times count from the
 torrent, or from the request; every measurement begins with nothing on disk.
 """
 
-import argparse
 import json
 import os
 import re
@@ -26,7 +25,7 @@ import links
 from film import Packets, film
 from players import available, player
 from swarm import Bench as TorrentBench
-from swarm import Failed, Watched, main_error
+from swarm import Failed, Watched, main_error, parser
 
 MIB = 1 << 20
 FOUR = 4 * MIB
@@ -289,17 +288,10 @@ WHAT = {"seek": seek, "index": index, "play": play, "segments": segments}
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=[*WHAT, "clients"])
-    parser.add_argument("client", nargs="?")
-    parser.add_argument("--work", default="/dev/shm/headwater-bench-stream")
-    parser.add_argument("--headwater", default="headwater")
-    parser.add_argument("--python", default=sys.executable, help="the one that has libtorrent from PyPI")
-    parser.add_argument("--film", type=int, default=600, help="seconds")
-    parser.add_argument("--piece", type=int, default=MIB)
-    parser.add_argument("--rates", type=lambda text: [int(rate) for rate in text.split(",")], default=[MIB] * 4)
-    parser.add_argument("--limit", type=float, default=60)
-    args = parser.parse_args()
+    read = parser(WHAT, "/dev/shm/headwater-bench-stream", 60)
+    read.add_argument("--film", type=int, default=600, help="seconds")
+    read.add_argument("--rates", type=lambda text: [int(rate) for rate in text.split(",")], default=[MIB] * 4)
+    args = read.parse_args()
     if args.what == "clients":
         print(json.dumps(available(args)))
         return

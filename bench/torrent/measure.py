@@ -12,7 +12,6 @@ clients         which are installed, with their versions
 behind slow lines (`links.py`: a network namespace each, needs root).
 """
 
-import argparse
 import json
 import os
 import re
@@ -24,7 +23,7 @@ import urllib.parse
 
 import links
 from clients import available, client
-from swarm import Bench, Failed, Talker, main_error, request, same
+from swarm import Bench, Failed, Talker, main_error, parser, request, same
 
 MIB = 1 << 20
 # What four seeders give together, and what is asked of them.
@@ -215,20 +214,13 @@ WHAT = {"bulk": bulk, "seed": seed, "magnet": magnet, "seek": seek, "idle": idle
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=[*WHAT, "clients"])
-    parser.add_argument("client", nargs="?")
-    parser.add_argument("--work", default="/dev/shm/headwater-bench-torrent")
-    parser.add_argument("--headwater", default="headwater")
-    parser.add_argument("--python", default=sys.executable, help="the one that has libtorrent from PyPI")
-    parser.add_argument("--size", type=int, default=2 << 30)
-    parser.add_argument("--piece", type=int, default=MIB)
-    parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--only-read", action="store_true", help="seek: nothing is fetched that no reader wants")
-    parser.add_argument("--links", action="store_true", help="seek: lines are slow, not the senders; needs root")
-    parser.add_argument("--limit", type=float, default=180)
-    args = parser.parse_args()
+    read = parser(WHAT, "/dev/shm/headwater-bench-torrent", 180)
+    read.add_argument("--size", type=int, default=2 << 30)
+    read.add_argument("--count", type=int, default=1000)
+    read.add_argument("--seconds", type=float, default=30)
+    read.add_argument("--only-read", action="store_true", help="seek: nothing is fetched that no reader wants")
+    read.add_argument("--links", action="store_true", help="seek: lines are slow, not the senders; needs root")
+    args = read.parse_args()
     if args.links:
         links.own_network()
     if args.what == "clients":

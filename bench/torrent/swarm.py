@@ -1,5 +1,6 @@
 """What the measurements of torrent clients are made of: processes that are watched, a tracker, seeders, clients."""
 
+import argparse
 import http.server
 import json
 import os
@@ -282,6 +283,19 @@ def quiet(process, limit=60):
         elif time.monotonic() - since > 1.0:
             return
     raise Failed("it never came to rest")
+
+
+def parser(what, work, limit):
+    """The arguments that every measurement has."""
+    read = argparse.ArgumentParser()
+    read.add_argument("what", choices=[*what, "clients"])
+    read.add_argument("client", nargs="?")
+    read.add_argument("--work", default=work)
+    read.add_argument("--headwater", default="headwater")
+    read.add_argument("--python", default=sys.executable, help="the one that has libtorrent from PyPI")
+    read.add_argument("--piece", type=int, default=1 << 20)
+    read.add_argument("--limit", type=float, default=limit)
+    return read
 
 
 def main_error(error):
