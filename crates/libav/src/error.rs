@@ -9,7 +9,8 @@ pub enum Fault {
     Input,
     /// The caller's: a setting that makes no sense, calls out of order.
     Caller,
-    /// This machine's: no such codec here, no memory, FFmpeg not installed.
+    /// This machine's: no such codec here, FFmpeg not installed, no memory, or a header that asks for more than one
+    /// allocation may have, which looks the same.
     Local,
 }
 

@@ -239,7 +239,7 @@ fn aac_stretches_made_in_any_order_join_without_a_click() {
     for joint in 1..5 {
         let at = joint * 10 * 1024;
         let here = loud(&error[at - 512..at + 512]);
-        assert!(here < 0.008 && whole < 0.01, "{here} at joint {joint}, {whole} at worst");
+        assert!(here < 0.01 && whole < 0.015, "{here} at joint {joint}, {whole} at worst");
     }
 }
 

@@ -181,13 +181,17 @@ fn the_stream_says_what_was_asked_and_the_same_request_gives_the_same_bytes() {
         (H264Profile::High, 41, "High"),
     ] {
         let mut wanted = settings(320, 180, source.time_base);
-        (wanted.profile, wanted.level) = (profile, level);
+        // With more threads one run in a hundred differed (see the settings).
+        (wanted.profile, wanted.level, wanted.threads) = (profile, level, 1);
         let made = || {
             let frames = filter(decode(&source, VideoCodec::Mpeg4), &scaled(320, 180, source.time_base));
             encode(frames, &wanted, &BTreeSet::new())
         };
         let (configuration, samples) = made();
-        assert!(made() == (configuration.clone(), samples.clone()), "the same again");
+        let (again, same) = made();
+        assert_eq!(again, configuration);
+        let differs = samples.iter().zip(&same).position(|(a, b)| a != b);
+        assert_eq!((differs, same.len()), (None, samples.len()), "{name}: the same again");
         let out = folder.path().join("out.h264");
         oracle::write_annex_b(&out, &configuration, &samples);
         let fields = oracle::stream_fields(&out);

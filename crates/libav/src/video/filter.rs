@@ -55,6 +55,8 @@ struct Shape {
     format: i32,
     sample_aspect: (u32, u32),
     colour: Colour,
+    /// FFmpeg's own number of the range: 0 where the stream does not say.
+    range: u32,
 }
 
 impl Shape {
@@ -66,6 +68,7 @@ impl Shape {
             format: fields.format,
             sample_aspect: frame.sample_aspect_ratio(),
             colour: frame.colour(),
+            range: fields.color_range,
         }
     }
 }
@@ -249,14 +252,13 @@ fn order(why: &'static str) -> Error {
 
 /// The source's arguments.
 fn source(shape: &Shape, time_base: sys::AVRational) -> String {
-    let Shape { width, height, format, sample_aspect: (sar_num, sar_den), colour } = shape;
+    let Shape { width, height, format, sample_aspect: (sar_num, sar_den), colour, range } = shape;
     let mut arguments = format!(
         "width={width}:height={height}:pix_fmt={format}:time_base={}/{}:sar={sar_num}/{sar_den}",
         time_base.num, time_base.den
     );
     // From FFmpeg 7 on (libavfilter 10) colours are agreed upon along the graph.
     if sys::LIBAVFILTER_VERSION_MAJOR >= 10 {
-        let range = if colour.full_range { "pc" } else { "tv" };
         arguments.push_str(&format!(":colorspace={}:range={range}", colour.matrix));
     }
     arguments
