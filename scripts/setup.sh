@@ -32,7 +32,7 @@ there() {
     libtorrent) [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import libtorrent" 2>/dev/null ;;
     pkg:*) command -v pkg-config >/dev/null && pkg-config --exists "${1#pkg:}" ;;
     # The library, which libclang-cpp is not, and the compiler's own headers.
-    libclang) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' | grep -qv libclang-cpp \
+    libclang) [ -n "$(compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' | grep -v libclang-cpp)" ] \
       && compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null ;;
     gst:*) command -v gst-inspect-1.0 >/dev/null && gst-inspect-1.0 --exists "${1#gst:}" 2>/dev/null ;;
     node\>=*) [ "$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0)" -ge "${1#*=}" ] ;;
