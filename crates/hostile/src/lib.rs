@@ -11,6 +11,7 @@ mod peers;
 mod records;
 mod torrents;
 mod trackers;
+mod workers;
 
 pub use film::{Reached, film, walk};
 pub use mutate::Mutator;
@@ -19,7 +20,7 @@ pub use records::{RECORDS, record};
 /// The name of a fuzz target, which is that of its folder of seeds, and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// What the swarm sends, and how a torrent is named to us.
+/// What the swarm sends, how a torrent is named to us, and what server and worker say to each other.
 pub const MESSAGES: &[Target] = &[
     ("bencode", torrents::bencode),
     ("dht", engine::hear_in_dht),
@@ -32,6 +33,7 @@ pub const MESSAGES: &[Target] = &[
     ("tracker_http", trackers::http),
     ("tracker_udp", trackers::udp),
     ("ut_metadata", peers::metadata),
+    ("worker", workers::both),
 ];
 
 /// Reads `data` as what `kind`, one of [`MESSAGES`], reads.

@@ -39,6 +39,7 @@ mod server;
 mod shows;
 mod sidecar;
 mod state;
+mod status;
 mod subtitles;
 mod text;
 mod torrents;

@@ -12,6 +12,7 @@ use std::{
 
 use axum::{extract, http::header, response::IntoResponse};
 use engine::State;
+use media::transcode::{Level, TranscodeStatus};
 
 use crate::{problem::Problem, state::AppState, torrents::Torrents};
 
@@ -197,10 +198,58 @@ fn render(state: &AppState) -> Result<String, std::fmt::Error> {
     for (name, kind, help, value) in medias {
         single(&mut out, name, kind, help, value)?;
     }
+    if let Some(transcoding) = inner.media.transcoding() {
+        workers(&mut out, &transcoding)?;
+    }
     if let Some(torrents) = state.torrents().ok().filter(|torrents| torrents.running().is_some()) {
         swarm(&mut out, torrents)?;
     }
     Ok(out)
+}
+
+/// The worker processes that encode.
+fn workers(out: &mut String, status: &TranscodeStatus) -> std::fmt::Result {
+    let (counter, gauge) = ("counter", "gauge");
+    family(
+        out,
+        "headwater_worker_sandbox",
+        gauge,
+        "How much of the sandbox workers have: 1 at their level.",
+    )?;
+    let reached = status.report.as_ref().map(|report| report.sandbox.level());
+    for level in [Level::Full, Level::Partial, Level::None] {
+        let is = u8::from(reached == Some(level));
+        writeln!(out, "headwater_worker_sandbox{{level=\"{level}\"}} {is}")?;
+    }
+    let off = u64::from(status.off.is_some());
+    for (name, kind, help, value) in [
+        ("headwater_transcode_off", gauge, "Whether nothing can be transcoded.", off),
+        ("headwater_transcode_titles", gauge, "Titles that have a worker.", status.titles as u64),
+        ("headwater_transcode_titles_limit", gauge, "Titles that may have one.", status.titles_max as u64),
+        ("headwater_workers_started_total", counter, "Workers started.", status.started),
+        (
+            "headwater_workers_lost_total",
+            counter,
+            "Workers that died or hung while they worked.",
+            status.lost,
+        ),
+        ("headwater_transcodes_done_total", counter, "Stretches encoded.", status.done),
+        (
+            "headwater_transcodes_retried_total",
+            counter,
+            "Stretches asked of a second worker.",
+            status.retried,
+        ),
+        (
+            "headwater_transcodes_refused_total",
+            counter,
+            "Stretches refused because their title's workers died too often.",
+            status.refused,
+        ),
+    ] {
+        single(out, name, kind, help, value)?;
+    }
+    Ok(())
 }
 
 /// The torrent engine, once it runs. No label names a torrent: their number is not ours to bound.

@@ -49,6 +49,7 @@ use crate::{
         crate::torrents::wait,
         crate::events::events,
         crate::metrics::metrics,
+        crate::status::status,
         openapi,
         healthz,
         readyz,

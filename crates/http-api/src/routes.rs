@@ -15,7 +15,7 @@ use crate::{
     problem::{Problem, echo},
     shows,
     state::AppState,
-    subtitles, torrents, video,
+    status, subtitles, torrents, video,
 };
 
 /// The label under which a matched route is counted.
@@ -60,6 +60,7 @@ const LABELS: &[(&str, &str)] = &[
     ("/api/v1/torrents/{info_hash}/recheck", "torrent_control"),
     ("/api/v1/torrents/{info_hash}/reannounce", "torrent_control"),
     ("/api/v1/events", "events"),
+    ("/api/v1/status", "status"),
     ("/api/v1/openapi.json", "openapi"),
     ("/healthz", "health"),
     ("/readyz", "health"),
@@ -88,6 +89,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/v1/strm/{*path}", get(lists::file))
         .merge(torrent_routes())
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/status", get(status::status))
         .route("/api/v1/openapi.json", get(openapi::openapi))
         .route("/healthz", get(openapi::healthz))
         .route("/readyz", get(openapi::readyz))

@@ -21,6 +21,7 @@ use crate::{
     limits::{OPEN_TITLES_MAX, PATH_TRUST, REMEMBERED_KEYS_MAX},
     opening::{self, Origin},
     stats::{Counters, bump},
+    transcode::TranscodeStatus,
     workshop::Workshop,
 };
 
@@ -123,6 +124,12 @@ impl Media {
         let Some(Slot::Open(title)) = state.titles.get(video_id) else { return None };
         title.used_ms.store(self.shared.now_ms(), Ordering::Relaxed);
         Some(Arc::clone(title))
+    }
+
+    /// How transcoding stands; `None` where there is nothing that encodes.
+    #[must_use]
+    pub fn transcoding(&self) -> Option<TranscodeStatus> {
+        self.shared.workshop.encoders.as_ref()?.status()
     }
 
     /// Closes a title whose bytes are gone: whoever asks next opens it anew.

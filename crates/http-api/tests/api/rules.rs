@@ -203,6 +203,16 @@ async fn the_server_tells_about_itself() {
 }
 
 #[tokio::test]
+async fn the_status_says_whether_films_can_be_transcoded() {
+    let house = House::usual();
+    let status = house.get("/api/v1/status").await.json();
+    // This house has nothing that encodes; with workers, crates/media-worker and the end-to-end tests look.
+    assert_eq!(status["transcode"]["state"], "off");
+    assert!(status["transcode"]["reason"].as_str().unwrap().contains("switched off"));
+    assert!(status["version"].is_string() && status["uptime"].is_number());
+}
+
+#[tokio::test]
 async fn the_description_names_every_route() {
     let house = House::usual();
     let api = house.get("/api/v1/openapi.json").await.json();

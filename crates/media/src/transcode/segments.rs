@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use super::{
     AudioCodec, AudioSpec, H264Profile, InputTrack, OutputTrack, Preset, SampleStream, TitleTranscoder,
-    TranscodeError, Transcoded, Transcoder, VideoSpec,
+    TranscodeError, TranscodeStatus, Transcoded, Transcoder, VideoSpec,
 };
 use crate::{
     MediaError,
@@ -39,6 +39,11 @@ pub trait Encoders: fmt::Debug + Send + Sync {
     /// Why nothing is encoded, if that is so; then nothing that would have to be is listed.
     fn off(&self) -> Option<String>;
 
+    /// How it stands, for those who look after the server.
+    fn status(&self) -> Option<TranscodeStatus> {
+        None
+    }
+
     /// A title's place in it; nothing is started before it asks for something.
     fn title(&self, video_id: &str) -> Arc<dyn TitleEncoder>;
 }
@@ -54,7 +59,11 @@ pub trait TitleEncoder: fmt::Debug + Send + Sync {
 
 impl Encoders for Transcoder {
     fn off(&self) -> Option<String> {
-        self.status().off
+        Self::status(self).off
+    }
+
+    fn status(&self) -> Option<TranscodeStatus> {
+        Some(Self::status(self))
     }
 
     fn title(&self, video_id: &str) -> Arc<dyn TitleEncoder> {
