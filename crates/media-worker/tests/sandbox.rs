@@ -14,7 +14,8 @@ use media::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-const ENOUGH: Duration = Duration::from_secs(30);
+/// On a machine that is busy with other things.
+const ENOUGH: Duration = Duration::from_secs(120);
 
 mod bytes_of {
     use container::Sample;
@@ -33,11 +34,17 @@ fn config() -> TranscodeConfig {
         sandbox: SandboxPolicy::Require,
         titles_max: 2,
         patience: Patience {
-            silence: Duration::from_secs(2),
-            request: Duration::from_secs(6),
-            reader: Duration::from_secs(2),
+            silence: Duration::from_secs(30),
+            request: Duration::from_secs(90),
+            reader: Duration::from_secs(5),
         },
     }
+}
+
+/// With little patience for workers that are silent.
+fn hasty() -> TranscodeConfig {
+    let patience = Patience { silence: Duration::from_secs(2), ..config().patience };
+    TranscodeConfig { patience, ..config() }
 }
 
 fn samples(count: u32, len: usize) -> SampleStream {
@@ -132,11 +139,11 @@ async fn cpu_time_ends_where_it_should() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_spins_or_sleeps_is_killed_at_its_deadline_and_the_server_goes_on_meanwhile() {
-    let pool = Transcoder::new(config());
+    let pool = Transcoder::new(hasty());
     let (title, other) = (pool.title("film"), pool.title("other"));
     for what in [Attempt::Spin, Attempt::Sleep] {
-        let title = pool.title("film");
-        let hung = attempt(&title, what);
+        let hanging = pool.title(&format!("{what:?}"));
+        let hung = attempt(&hanging, what);
         let served = async {
             sleep(Duration::from_millis(500)).await;
             echo(&other, 10, 1_000).await.unwrap()
@@ -148,7 +155,7 @@ async fn one_that_spins_or_sleeps_is_killed_at_its_deadline_and_the_server_goes_
             Err(TranscodeError::Died { how, .. }) => assert_eq!(how, "did nothing for 2 s"),
             other => panic!("{what:?}: {other:?}"),
         }
-        assert!(begun.elapsed() < Duration::from_secs(12));
+        assert!(begun.elapsed() < Duration::from_secs(40));
     }
     assert_eq!(echo(&title, 10, 1_000).await.unwrap(), 10);
 }
@@ -165,8 +172,11 @@ async fn three_deaths_and_the_title_is_refused_with_the_reason_and_no_other() {
         other => panic!("{other:?}"),
     }
     assert_eq!(echo(&other, 10, 1_000).await.unwrap(), 10);
+    drop(title);
+    let again = echo(&pool.title("film"), 10, 1_000).await;
+    assert!(matches!(again, Err(TranscodeError::Refused { .. })), "closing and opening it does not help");
     let status = pool.status();
-    assert_eq!((status.lost, status.retried), (3, 1));
+    assert_eq!((status.lost, status.retried, status.refused), (3, 1, 3));
 }
 
 /// Samples of which one takes its time, so that a test can act in between.
@@ -220,7 +230,7 @@ async fn a_crash_in_mid_segment_costs_one_retry_and_nobody_sees_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_film_whose_bytes_are_late_is_not_the_workers_fault() {
-    let pool = Transcoder::new(config());
+    let pool = Transcoder::new(hasty());
     let title = pool.title("film");
     // Later than a worker may be silent.
     let mut answer = title.echo(slow(6, 1_000, 3, Duration::from_secs(4))).await.unwrap();
@@ -249,7 +259,7 @@ async fn one_who_takes_nothing_holds_no_worker_and_one_who_leaves_frees_it_at_on
     drop(left);
     let begun = Instant::now();
     assert_eq!(echo(&title, 10, 1_000).await.unwrap(), 10);
-    assert!(begun.elapsed() < Duration::from_millis(1_900), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(4_500), "{:?}", begun.elapsed());
     assert_eq!(pool.status().lost, 0, "none of this is held against the film");
 }
 

@@ -19,5 +19,9 @@ pub(super) const SAMPLES_AHEAD: usize = 64;
 pub(super) const KEPT_INPUT_BYTES_MAX: usize = 192 << 20;
 /// So often the worker of a title may die before the title is refused.
 pub(super) const STRIKES_MAX: u32 = 3;
+/// After so long without another death a title may try again: files are replaced, libraries mended.
+pub(super) const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+/// Titles whose deaths are remembered; the one that died longest ago is forgotten first.
+pub(super) const STRUCK_TITLES_MAX: usize = 1_024;
 /// A worker that has taken this much CPU time is replaced between two requests, long before its own limit.
 pub(super) const RETIRE_CPU: Duration = Duration::from_secs(3_600);

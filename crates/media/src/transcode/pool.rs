@@ -1,6 +1,7 @@
 //! Which worker works for whom: one for each title, one spare that is warm, no more than may be.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex as Shut, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -17,7 +18,7 @@ use worker_protocol::{Level, Report, ToWorker};
 use super::{
     SandboxPolicy, TranscodeConfig, TranscodeError,
     launch::{Launcher, Program},
-    limits::{RETIRE_CPU, STRIKES_MAX},
+    limits::{FORGIVEN_AFTER, RETIRE_CPU, STRIKES_MAX, STRUCK_TITLES_MAX},
     order::{Input, Output},
     worker::{Ended, Worker},
 };
@@ -63,6 +64,7 @@ pub(super) struct Pool {
     warming: AtomicBool,
     permits: Arc<Semaphore>,
     seats: Shut<Vec<Weak<Seat>>>,
+    strikes: Shut<HashMap<String, Strikes>>,
     /// What the last start came to.
     known: Shut<Option<Result<Report, String>>>,
     counters: Counters,
@@ -80,8 +82,14 @@ pub(super) struct Seat {
 struct Taken {
     worker: Option<(Worker, OwnedSemaphorePermit)>,
     used: Option<Instant>,
-    strikes: u32,
-    died: String,
+}
+
+/// How often the workers of a title died. Kept apart from its seat, which is given up and taken again.
+#[derive(Clone, Debug)]
+struct Strikes {
+    times: u32,
+    how: String,
+    last: Instant,
 }
 
 impl Pool {
@@ -94,6 +102,7 @@ impl Pool {
             spare: Mutex::default(),
             warming: AtomicBool::new(false),
             seats: Shut::default(),
+            strikes: Shut::default(),
             known: Shut::default(),
             counters: Counters::default(),
         })
@@ -214,6 +223,31 @@ impl Pool {
         Err(TranscodeError::Busy { title: title.to_owned(), max: self.config.titles_max })
     }
 
+    /// What is held against a title.
+    fn held_against(&self, title: &str) -> Option<Strikes> {
+        let strikes = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
+        strikes.get(title).filter(|strikes| strikes.last.elapsed() < FORGIVEN_AFTER).cloned()
+    }
+
+    /// Holds another death against a title; how many that makes.
+    fn strike(&self, title: &str, how: &str) -> u32 {
+        let mut all = self.strikes.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, strikes| strikes.last.elapsed() < FORGIVEN_AFTER);
+        if all.len() >= STRUCK_TITLES_MAX
+            && let Some(oldest) =
+                all.iter().min_by_key(|(_, strikes)| strikes.last).map(|(name, _)| name.clone())
+        {
+            all.remove(&oldest);
+        }
+        let strikes = all.entry(title.to_owned()).or_insert(Strikes {
+            times: 0,
+            how: String::new(),
+            last: Instant::now(),
+        });
+        *strikes = Strikes { times: strikes.times + 1, how: how.to_owned(), last: Instant::now() };
+        strikes.times
+    }
+
     /// Carries out a request: by the title's worker, and if that dies, by one other.
     pub(super) async fn carry_out(
         self: &Arc<Self>,
@@ -229,9 +263,10 @@ impl Pool {
         };
         let mut asked_again = false;
         let failed = loop {
-            if taken.strikes >= STRIKES_MAX {
+            if let Some(Strikes { times, how, .. }) =
+                self.held_against(title).filter(|strikes| strikes.times >= STRIKES_MAX)
+            {
                 bump(&self.counters.refused, 1);
-                let (times, how) = (taken.strikes, taken.died.clone());
                 break TranscodeError::Refused { title: title.to_owned(), times, how };
             }
             let (mut worker, permit) = match self.seated(title, &mut taken).await {
@@ -267,13 +302,12 @@ impl Pool {
                 }
             };
             bump(&self.counters.lost, 1);
-            taken.strikes += 1;
-            taken.died.clone_from(&died);
-            tracing::warn!(title, strikes = taken.strikes, how = %died, "a media worker is lost");
+            let strikes = self.strike(title, &died);
+            tracing::warn!(title, strikes, how = %died, "a media worker is lost");
             if asked_again || !input.rewind() {
                 break TranscodeError::Died { title: title.to_owned(), how: died };
             }
-            if taken.strikes < STRIKES_MAX {
+            if strikes < STRIKES_MAX {
                 asked_again = true;
                 output.rewind();
                 bump(&self.counters.retried, 1);
