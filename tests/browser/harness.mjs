@@ -26,7 +26,7 @@ export async function startServer() {
   const port = await freePort();
   const child = spawn(binary, ["serve", "--host", "127.0.0.1", "--port", String(port), "--target-path", films,
     "--cache-path", join(scratch, "cache"), "--data-dir", join(scratch, "data"),
-    "--no-dht", "--no-lsd", "--no-upnp"], { stdio: ["ignore", "inherit", "inherit"] });
+    "--no-dht", "--no-lsd", "--no-upnp"], { env: { ...process.env, HEADWATER_TRANSCODE: "false" }, stdio: ["ignore", "inherit", "inherit"] });
   const ended = new Promise((done) => child.once("exit", done));
   const url = `http://127.0.0.1:${port}`;
   const stop = async () => { child.kill("SIGTERM"); await ended; rmSync(scratch, { recursive: true, force: true }); };
@@ -51,7 +51,7 @@ export async function startSwarm({ seeders: count, rate }) {
   const seed = join(scratch, "seed"), torrent = join(scratch, "reel.torrent");
   mkdirSync(seed);
   copyFileSync(reel, join(seed, "reel.mkv"));
-  const env = { PATH: process.env.PATH, HOME: scratch };
+  const env = { PATH: process.env.PATH, HOME: scratch, HEADWATER_TRANSCODE: "false" };
   const made = JSON.parse(execFileSync(binary, ["create", join(seed, "reel.mkv"), "--json", "-o", torrent, "--piece-length", "65536"], { env }));
   const port = await freePort(), peerPort = await freePort(), url = `http://127.0.0.1:${port}`;
   const python = process.env.HEADWATER_LIBTORRENT_PYTHON ?? "/usr/bin/python3";

@@ -24,11 +24,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Ours, over `films`; `cache` is the segment cache's folder, or none.
+    /// Ours, which only cuts, over `films`; `cache` is the segment cache's folder, or none.
     ///
     /// # Errors
     /// It does not answer within 15 seconds.
     pub fn headwater(binary: &Path, films: &Path, scratch: &Path, cache: bool) -> Result<Self> {
+        Self::with(binary, films, scratch, cache, &[("HEADWATER_TRANSCODE", "false")])
+    }
+
+    /// The same, with workers that encode.
+    ///
+    /// # Errors
+    /// As [`headwater`](Self::headwater).
+    pub fn transcoding(binary: &Path, films: &Path, scratch: &Path, cache: bool) -> Result<Self> {
+        Self::with(binary, films, scratch, cache, &[])
+    }
+
+    fn with(binary: &Path, films: &Path, scratch: &Path, cache: bool, env: &[(&str, &str)]) -> Result<Self> {
         let address = free_port()?;
         let mut command = Command::new(binary);
         command
@@ -39,7 +51,8 @@ impl Server {
             .arg("--data-dir")
             .arg(scratch.join("data"))
             .arg("--target-path")
-            .arg(films);
+            .arg(films)
+            .envs(env.iter().copied());
         Self::start(command, address, "/healthz")
     }
 

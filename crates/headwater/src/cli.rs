@@ -9,7 +9,7 @@ use crate::config::{FlagValue, Raw};
 /// What `--version` adds: there is no FFmpeg in here, so none of its licence either.
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
-    " (not linked with FFmpeg: cuts, does not transcode; MIT OR Apache-2.0)"
+    " (not linked with FFmpeg: its workers load it where it is installed; MIT OR Apache-2.0)"
 );
 
 #[derive(Debug, Parser)]

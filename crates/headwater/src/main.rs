@@ -28,6 +28,10 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    // Before anything else is: a worker locks itself in while it has one thread and no file.
+    if std::env::args_os().nth(1).is_some_and(|first| first == config::WORKER) {
+        return media_worker::run(media_worker::Limits::default());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use http_api::{AppState, HostPolicy, Server, Shutdown, Torrents};
 use library::Library;
-use media::{CacheConfig, Media, MediaConfig};
+use media::{
+    CacheConfig, Media, MediaConfig,
+    transcode::{Encoders, TranscodeConfig, Transcoder},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -86,23 +89,34 @@ impl Running {
     pub(crate) async fn start(settings: &Settings, address: SocketAddr) -> Result<Self, Failure> {
         let state_dir = settings.data_dir.join("torrents");
         let engine = engine_config(settings, settings.torrent.download_dir.clone(), state_dir);
-        Self::with_engine(settings, address, engine::Config { restore: true, ..engine }).await
+        let engine = engine::Config { restore: true, ..engine };
+        Self::with(settings, address, engine, settings.transcode.pool()).await
     }
 
-    /// With another engine, which starts when the first torrent needs it.
+    /// With another engine, which starts when the first torrent needs it, and without workers that encode.
     pub(crate) async fn with_engine(
         settings: &Settings,
         address: SocketAddr,
         engine: engine::Config,
+    ) -> Result<Self, Failure> {
+        Self::with(settings, address, engine, None).await
+    }
+
+    async fn with(
+        settings: &Settings,
+        address: SocketAddr,
+        engine: engine::Config,
+        workers: Option<TranscodeConfig>,
     ) -> Result<Self, Failure> {
         // First the socket: a port in use is the commonest reason not to start, and nothing is written by then.
         let server = Server::bind(address).await.context("listen: choose another with --host or --port")?;
         let cache = settings
             .cache_enabled
             .then(|| CacheConfig { dir: settings.cache_path.clone(), limit_bytes: settings.cache_limit });
-        let media =
-            Media::new(MediaConfig { cache, idle_close: settings.idle_after, ..MediaConfig::default() })
-                .context("choose another with --cache-path, or --cache false")?;
+        let encoders = workers.map(|pool| Arc::new(Transcoder::new(pool)) as Arc<dyn Encoders>);
+        let idle_close = settings.idle_after;
+        let media = Media::new(MediaConfig { cache, idle_close, encoders, ..MediaConfig::default() })
+            .context("choose another with --cache-path, or --cache false")?;
         let library = Arc::new(Library::new(settings.paths.clone()));
         let restore = engine.restore;
         let torrents = Torrents::new(engine, settings.torrent.fetch_private);

@@ -29,6 +29,7 @@ fn dress(mut command: Command, home: &Path, args: &[&str]) -> Command {
         .args(args)
         .env_clear()
         .env("HOME", home)
+        .env("HEADWATER_TRANSCODE", "false")
         .env("PATH", std::env::var_os("PATH").unwrap_or_default());
     if let Some(log) = std::env::var_os("HEADWATER_TEST_LOG") {
         command.env("HEADWATER_LOG", log);

@@ -88,6 +88,27 @@ pub(crate) const KEYS: &[Key] = &[
         help: "How much of the disk the cache may take; never exceeded.",
     },
     Key {
+        name: "transcode.enabled",
+        form: Form::Switch,
+        env: &["HEADWATER_TRANSCODE"],
+        example: "true",
+        help: "Encode what a player cannot take as it is, in a locked-in worker process; off, films are cut only.",
+    },
+    Key {
+        name: "transcode.max_transcodes",
+        form: Form::Number,
+        env: &["HEADWATER_MAX_TRANSCODES"],
+        example: "2",
+        help: "Films that are encoded at once; a viewer of one more is told so.",
+    },
+    Key {
+        name: "transcode.sandbox",
+        form: Form::Text,
+        env: &["HEADWATER_SANDBOX"],
+        example: "\"prefer\"",
+        help: "prefer encodes with as much of a sandbox as the kernel grants; require, only with all of it.",
+    },
+    Key {
         name: "torrent.listen_port",
         form: Form::Number,
         env: &["HEADWATER_LISTEN_PORT"],

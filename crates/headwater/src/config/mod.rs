@@ -7,6 +7,7 @@ mod file;
 mod keys;
 mod settings;
 mod torrent;
+mod transcode;
 mod units;
 
 use std::{
@@ -20,6 +21,8 @@ pub(crate) use keys::KEYS;
 pub(crate) use settings::Settings;
 use torrent::TorrentSettings;
 pub(crate) use torrent::{Encryption, Store, parse_ratio};
+use transcode::TranscodeSettings;
+pub(crate) use transcode::WORKER;
 pub(crate) use units::{parse_duration, parse_size};
 
 /// A setting as written.
@@ -227,7 +230,8 @@ mod tests {
         for (file, expected) in [
             ("[server]\nprot = 1", ":2: there is no setting server.prot: did you mean server.port?"),
             ("[servr]\nport = 1", ":1: there is no setting servr: did you mean server?"),
-            ("[transcode]\nthreads = 1", ":1: there is no setting transcode"),
+            ("[transcode]\nthreads = 1", ":2: there is no setting transcode.threads"),
+            ("[retention]\ndays = 1", ":1: there is no setting retention"),
             ("[server]\nport = \"x\"", ":2: server.port is a string: expected a number"),
             ("[library]\npaths = \"/f\"", ":2: library.paths is a string: expected an array of strings"),
             ("[library]\npaths = [1]", ":2: library.paths holds a number: expected an array of strings"),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    ConfigError, KEYS, Layers, Raw, TorrentSettings,
+    ConfigError, KEYS, Layers, Raw, TorrentSettings, TranscodeSettings,
     units::{human_size, parse_duration, parse_size},
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) cache_enabled: bool,
     pub(crate) cache_path: PathBuf,
     pub(crate) cache_limit: u64,
+    pub(crate) transcode: TranscodeSettings,
     pub(crate) torrent: TorrentSettings,
     pub(crate) log: String,
 }
@@ -69,6 +70,7 @@ impl Settings {
                     parse_size(t).filter(|s| *s >= CACHE_LIMIT_MIN)
                 })?
                 .unwrap_or(10 << 30),
+            transcode: TranscodeSettings::new(&read)?,
             torrent: TorrentSettings::new(&read, &data_dir)?,
             log: read.text("log.filter").unwrap_or_else(|| "info".to_owned()),
             data_dir,
@@ -98,7 +100,7 @@ impl Settings {
             "cache.path" => self.cache_path.display().to_string().into(),
             "cache.limit" => human_size(self.cache_limit).into(),
             "log.filter" => self.log.clone().into(),
-            _ => self.torrent.shown(key),
+            _ => self.transcode.shown(key).unwrap_or_else(|| self.torrent.shown(key)),
         }
     }
 
@@ -213,6 +215,8 @@ mod tests {
             ("cache.limit", "1MiB"),
             ("library.rescan", "0s"),
             ("server.idle_after", "0s"),
+            ("transcode.max_transcodes", "0"),
+            ("transcode.sandbox", "maybe"),
             ("server.host", "http://x"),
         ] {
             let error = settings(&[(key, text)]).unwrap_err().to_string();

@@ -115,8 +115,10 @@ impl AacPlan {
 
 /// Where segments of sound begin: where those of transcoded video do, and every interval.
 pub(crate) fn edges(planned: &Planned, stretches: &[Stretch]) -> Vec<i64> {
-    let starts = stretches.iter().map(|s| i64::try_from(s.segment.start).unwrap_or(i64::MAX));
-    let mut edges: Vec<i64> = starts.chain(planned.plan.intervals.iter().map(|i| i.start)).collect();
+    // What begins first begins with the sound, whether that is earlier or later.
+    let starts = stretches.iter().skip(1).map(|s| i64::try_from(s.segment.start).unwrap_or(i64::MAX));
+    let intervals = planned.plan.intervals.iter().skip(1).map(|i| i.start);
+    let mut edges: Vec<i64> = starts.chain(intervals).collect();
     edges.sort_unstable();
     edges.dedup();
     edges

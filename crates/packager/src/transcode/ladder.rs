@@ -39,7 +39,7 @@ impl Rung {
     /// RFC 6381: H.264 High of its level.
     #[must_use]
     pub fn codec_string(&self) -> String {
-        format!("avc1.6400{:02x}", self.level)
+        format!("avc1.6400{:02X}", self.level)
     }
 
     /// As the rate control bounds it: each segment is encoded with a buffer that is nine tenths full, so a stretch with
