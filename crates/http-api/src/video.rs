@@ -449,7 +449,7 @@ pub(crate) async fn attachment(
 pub(crate) struct ProgressiveQuery {
     /// Second to begin at.
     t: Option<String>,
-    /// Lines of the picture; only without transcoding for now, so it must be absent.
+    /// Lines of the picture; not built yet, so it must be absent.
     height: Option<String>,
 }
 
@@ -474,10 +474,7 @@ pub(crate) async fn progressive(
         })?,
     };
     if let Some(height) = &asked.height {
-        let detail = format!(
-            "height is \"{}\": this server cuts and does not transcode yet, leave it out",
-            echo(height)
-        );
+        let detail = format!("height is \"{}\": this stream is cut only, leave it out", echo(height));
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "transcoding_unavailable", detail));
     }
     let asked = state.clone();
