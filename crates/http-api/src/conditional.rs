@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, header};
 /// What a resource is validated by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validators<'a> {
-    /// Strong entity tag, quotes included.
+    /// Entity tag, quotes included; a weak one begins with `W/`.
     pub(crate) etag: &'a str,
     /// Last change, where there is a meaningful one.
     pub(crate) modified: Option<SystemTime>,
@@ -27,7 +27,8 @@ pub(crate) enum Outcome {
 /// Looks at `If-Match`, `If-Unmodified-Since`, `If-None-Match`, `If-Modified-Since`.
 pub(crate) fn evaluate(headers: &HeaderMap, validators: Validators<'_>) -> Outcome {
     if headers.contains_key(header::IF_MATCH) {
-        if !any_tag(headers, &header::IF_MATCH, |tag| tag == validators.etag) {
+        // Strong comparison: a weak tag, theirs or ours, is like nothing.
+        if !any_tag(headers, &header::IF_MATCH, |tag| tag == validators.etag && !tag.starts_with("W/")) {
             return Outcome::Failed;
         }
     } else if let Some(limit) = date(headers, &header::IF_UNMODIFIED_SINCE)
@@ -37,7 +38,8 @@ pub(crate) fn evaluate(headers: &HeaderMap, validators: Validators<'_>) -> Outco
     }
     if headers.contains_key(header::IF_NONE_MATCH) {
         // Weak comparison: the tag without its W/.
-        if any_tag(headers, &header::IF_NONE_MATCH, |tag| tag.trim_start_matches("W/") == validators.etag) {
+        let opaque = |tag: &str| tag.trim_start_matches("W/") == validators.etag.trim_start_matches("W/");
+        if any_tag(headers, &header::IF_NONE_MATCH, opaque) {
             return Outcome::NotModified;
         }
     } else if let Some(since) = date(headers, &header::IF_MODIFIED_SINCE)
@@ -95,6 +97,15 @@ mod tests {
     fn validators() -> Validators<'static> {
         let modified = httpdate::parse_http_date(DATE).unwrap() + Duration::from_millis(700);
         Validators { etag: TAG, modified: Some(modified) }
+    }
+
+    #[test]
+    fn a_weak_tag_is_enough_to_be_kept_and_not_to_be_matched() {
+        let weak = Validators { etag: "W/\"abc\"", modified: None };
+        for tag in ["W/\"abc\"", TAG] {
+            assert_eq!(evaluate(&headers(&[("if-none-match", tag)]), weak), Outcome::NotModified);
+            assert_eq!(evaluate(&headers(&[("if-match", tag)]), weak), Outcome::Failed);
+        }
     }
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {

@@ -271,7 +271,8 @@ impl Title {
         format!("\"{}-{PLAN_VERSION}.{BYTES_VERSION}-{what}\"", self.content)
     }
 
-    /// The entity tag of a segment, without making it: for conditional requests. Quotes included.
+    /// The entity tag of a segment, without making it: for conditional requests. Quotes included. That of an encoded one is weak: made
+    /// again, it shows the same in other bytes, as its encoder may have come from another stretch.
     ///
     /// # Errors
     /// [`MediaError::NotFound`].
@@ -286,7 +287,8 @@ impl Title {
     }
 
     fn tag_of(&self, key: &SegmentKey) -> String {
-        self.etag(&format!("{}-{}", key.rendition, key.file_name()))
+        let weak = if key.rendition.is_transcoded() { "W/" } else { "" };
+        weak.to_owned() + &self.etag(&format!("{}-{}", key.rendition, key.file_name()))
     }
 
     fn key(&self, rendition: RenditionId, form: Form, index: u32) -> SegmentKey {

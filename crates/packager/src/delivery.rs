@@ -202,6 +202,9 @@ impl Delivery {
                 (TrackKind::Video, _) if planned.video() == Some(n) => {
                     delivery.video = cut.then_some(n);
                     delivery.ladder = ladder(transcodes, codecs);
+                    if let Some(transcodes) = transcodes.filter(|_| cut) {
+                        delivery.ladder.retain(|height| transcodes.saves(planned, track, *height));
+                    }
                 }
                 (TrackKind::Audio, Some(place)) => {
                     if cut {

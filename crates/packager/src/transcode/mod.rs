@@ -10,7 +10,7 @@ mod ladder;
 mod pack;
 mod stretches;
 
-use container::{Timescale, TrackKind, codec::CodecConfig};
+use container::{Timescale, Track, TrackKind, codec::CodecConfig};
 
 pub(crate) use aac::AAC_CHANNELS_MAX;
 pub use aac::{AAC_FRAME, AacPlan, AacWindow, ENCODER_WARM_UP_FRAMES};
@@ -18,7 +18,10 @@ pub use ladder::Rung;
 pub use pack::{aac_record, transcoded_init, transcoded_segment};
 pub use stretches::Stretch;
 
-use crate::{PackagerError, Planned, RenditionId, SegmentIndex, SegmentPlan, playlist::Rate};
+use crate::{
+    PackagerError, Planned, RenditionId, SegmentIndex, SegmentPlan,
+    playlist::{Rate, track_rate},
+};
 
 /// Everything that could be transcoded of a title. Made from its plan when the title is opened by a server that has a
 /// transcoder; nothing of it is kept.
@@ -56,6 +59,20 @@ impl Transcodes {
             .map(|(n, track)| AacPlan::of(n, track, planned.plan.track(n)?, planned.plan.clock, &edges))
             .collect();
         all
+    }
+
+    /// Whether a rung is worth offering beside the source to a player that takes the source: H.264 made of H.264 has to be smaller and
+    /// to need a thinner line, or players, which take the highest bit rate that the line carries, would have it encoded for nothing.
+    /// Of other codecs every rung is: a player that says nothing may lack them.
+    pub(crate) fn saves(&self, planned: &Planned, source: &Track, height: u16) -> bool {
+        if !matches!(source.codec, CodecConfig::Avc(_)) {
+            return true;
+        }
+        let Some(rung) = self.rungs.iter().find(|rung| rung.name == height) else { return false };
+        let pixels = source.video.as_ref().map_or(0, |info| u64::from(info.width) * u64::from(info.height));
+        let peak = track_rate(planned, RenditionId::Source).peak;
+        u64::from(rung.width) * u64::from(rung.height) < pixels
+            && rung.rate(self.starts_per_second).peak < peak
     }
 
     /// The rung of a rendition.
