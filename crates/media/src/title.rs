@@ -98,7 +98,14 @@ impl Title {
             disk.watch(&content, true);
         }
         let encoders = workshop.encoders.clone();
-        let encoding = encoders.map(|e| Arc::new(TitleEncoding::new(Transcodes::of(&planned), e)));
+        // A smaller rendition of a film that comes from a swarm takes as many bytes of the swarm, so it is not offered as a help.
+        let only_needed = !source.is_here();
+        let transcodes = || {
+            let mut all = Transcodes::of(&planned);
+            all.only_needed = only_needed;
+            all
+        };
+        let encoding = encoders.map(|e| Arc::new(TitleEncoding::new(transcodes(), e)));
         Self {
             video_id,
             content,

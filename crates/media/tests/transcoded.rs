@@ -15,12 +15,14 @@ use std::{
     },
 };
 
+use byte_source::{ByteRange, ByteSource, LateSource};
 use bytes::Bytes;
 use container::{MovieOpener, Sample, pull::drive_memory};
 use films::Film;
 use futures_util::StreamExt;
 use media::{
-    CodecList, DecisionMode, Media, MediaConfig, MediaError, RenditionId, SegmentFormat, SegmentIndex, Title,
+    CodecList, ContentKey, DecisionMode, FileSource, Media, MediaConfig, MediaError, RenditionId,
+    SegmentFormat, SegmentIndex, Title,
     transcode::{
         AudioSpec, Encoders, Encoding, OutputTrack, SampleStream, TitleEncoder, TranscodeError, Transcoded,
         VideoSpec,
@@ -252,4 +254,26 @@ async fn without_encoders_nothing_is_transcoded() {
     let codecs = Some(CodecList::parse("avc1.640028,mp4a.40.2"));
     let list = house.title.master(&media::MasterOptions { codecs, ..Default::default() }).unwrap();
     assert!(list.contains("\n240p-h264/stream.m3u8\n") && !list.contains("\nsource/"), "{list}");
+}
+
+/// Twenty megabits a second of 1080 lines.
+const LARGE: Film = Film { pictures: 250, picture_bytes: 100_000, side: 1_080, ..Film::SMALL };
+
+#[tokio::test]
+async fn smaller_sizes_are_offered_of_what_is_here_and_not_of_what_still_comes() {
+    let house = house(LARGE, Film::mp4, Mirror::default()).await;
+    let takes = CodecList::parse("avc1,avc1.640028,mp4a.40.2");
+    assert_eq!(house.title.decide(Some(&takes)).delivery.ladder, [720, 480, 360, 240]);
+
+    let late = LateSource::new(FileSource::open(&house.path).await.unwrap());
+    let hole = late.len() / 2;
+    late.arrive(ByteRange::new(0, hole));
+    late.arrive(ByteRange::new(hole + 1, late.len()));
+    let encoders: Arc<dyn Encoders> = Arc::new(Pool(Arc::clone(&house.mirror)));
+    let media = Media::new(MediaConfig { encoders: Some(encoders), ..MediaConfig::default() }).unwrap();
+    let title = media.open("late", Arc::new(late), ContentKey::new("late").unwrap()).await.unwrap();
+    assert_eq!(title.decide(Some(&takes)).delivery.ladder, []);
+    // Who does not take it as it is has it encoded all the same.
+    let lacks = CodecList::parse("avc1.640028,mp4a.40.2");
+    assert_eq!(title.decide(Some(&lacks)).delivery.ladder.first(), Some(&1_080));
 }

@@ -14,6 +14,13 @@ const AVCC: &[u8] = &[
     0x68, 0xcb, 0x83, 0xcb, 0x20,
 ];
 
+/// The same of 1080x1080.
+const AVCC_LARGE: &[u8] = &[
+    0x01, 0x42, 0xc0, 0x20, 0xff, 0xe1, 0x00, 0x1a, 0x67, 0x42, 0xc0, 0x20, 0xda, 0x01, 0x10, 0x08, 0x9e,
+    0x59, 0x70, 0x11, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00, 0x00, 0x03, 0x00, 0x32, 0x0f, 0x18, 0x32, 0xa0,
+    0x01, 0x00, 0x04, 0x68, 0xce, 0x0f, 0xc8,
+];
+
 /// A film to be built.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Film {
@@ -27,16 +34,22 @@ pub(crate) struct Film {
     pub(crate) picture_bytes: u32,
     /// A number in each picture's bytes, so that two films differ.
     pub(crate) seed: u8,
+    /// Pixels of width and height, 64 or 1,080.
+    pub(crate) side: u32,
 }
 
 impl Film {
     /// A minute of 25 pictures a second, a keyframe every two seconds, 4 MB.
     pub(crate) const SMALL: Self =
-        Self { pictures: 1_500, picture_ms: 40, gop: 50, picture_bytes: 2_700, seed: 1 };
+        Self { pictures: 1_500, picture_ms: 40, gop: 50, picture_bytes: 2_700, seed: 1, side: 64 };
 
     /// Two hours and a little over 10 GiB: a picture a second.
     pub(crate) const HUGE: Self =
-        Self { pictures: 7_200, picture_ms: 1_000, gop: 4, picture_bytes: 1_500_000, seed: 1 };
+        Self { pictures: 7_200, picture_ms: 1_000, gop: 4, picture_bytes: 1_500_000, seed: 1, side: 64 };
+
+    fn avcc(self) -> &'static [u8] {
+        if self.side == 64 { AVCC } else { AVCC_LARGE }
+    }
 
     fn keyframe(self, n: u32) -> bool {
         n.is_multiple_of(self.gop)
@@ -55,13 +68,13 @@ impl Film {
     pub(crate) fn matroska(self, path: &Path) {
         let info =
             [uint(0x2a_d7b1, 1_000_000), float(0x4489, f64::from(self.pictures * self.picture_ms))].concat();
-        let video = [uint(0xb0, 64), uint(0xba, 64)].concat();
+        let video = [uint(0xb0, self.side.into()), uint(0xba, self.side.into())].concat();
         let track = [
             uint(0xd7, 1),
             uint(0x73c5, 1),
             uint(0x83, 1),
             element(0x86, b"V_MPEG4/ISO/AVC"),
-            element(0x63a2, AVCC),
+            element(0x63a2, self.avcc()),
             uint(0x23_e383, u64::from(self.picture_ms) * 1_000_000),
             element(0xe0, &video),
         ]
@@ -150,7 +163,7 @@ impl Film {
         );
         let tkhd = boxed(
             b"tkhd",
-            &[&be(&[3, 0, 0, 1, 0, duration, 0, 0, 0, 0]), &matrix, &be(&[64 << 16, 64 << 16])],
+            &[&be(&[3, 0, 0, 1, 0, duration, 0, 0, 0, 0]), &matrix, &be(&[self.side << 16, self.side << 16])],
         );
         let mdhd = boxed(b"mdhd", &[&be(&[0, 0, 0, 1_000, duration, 0x55c4_0000])]);
         let hdlr = boxed(b"hdlr", &[&be(&[0, 0]), b"vide", &be(&[0, 0, 0]), b"\0"]);
@@ -159,10 +172,10 @@ impl Film {
         let entry = boxed(
             b"avc1",
             &[
-                &be(&[0, 1, 0, 0, 0, 0, 64 << 16 | 64, 0x48_0000, 0x48_0000, 0, 1 << 16]),
+                &be(&[0, 1, 0, 0, 0, 0, self.side << 16 | self.side, 0x48_0000, 0x48_0000, 0, 1 << 16]),
                 &[0; 30],
                 &be(&[0x18_ffff]),
-                &boxed(b"avcC", &[AVCC]),
+                &boxed(b"avcC", &[self.avcc()]),
             ],
         );
         let stsd = boxed(b"stsd", &[&be(&[0, 1]), &entry]);

@@ -33,6 +33,8 @@ pub struct Transcodes {
     pub stretches: Vec<Stretch>,
     /// By number of the audio track; `None` for one that has no samples.
     pub audio: Vec<Option<AacPlan>>,
+    /// What saves nothing but bits on the way to the player is not offered: for a film that is still on its way here.
+    pub only_needed: bool,
     segments: Vec<SegmentPlan>,
     /// Most segments a second in any stretch of time that a bit rate is measured over.
     starts_per_second: f64,
@@ -67,6 +69,9 @@ impl Transcodes {
     pub(crate) fn saves(&self, planned: &Planned, source: &Track, height: u16) -> bool {
         if !matches!(source.codec, CodecConfig::Avc(_)) {
             return true;
+        }
+        if self.only_needed {
+            return false;
         }
         let Some(rung) = self.rungs.iter().find(|rung| rung.name == height) else { return false };
         let pixels = source.video.as_ref().map_or(0, |info| u64::from(info.width) * u64::from(info.height));
