@@ -53,7 +53,7 @@ pub(crate) const STRAY_AWAITED: Duration = Duration::from_millis(1_000);
 pub(crate) const STRAYS_MAX: usize = 256;
 
 /// A peer of unknown rate is asked for so many urgent blocks to measure it.
-pub(crate) const PROBE_BLOCKS: usize = 4;
+pub(crate) const PROBE_BLOCKS: usize = 3;
 
 /// What a peer is taken to deliver when nothing is known of any peer, in bytes per second.
 pub(crate) const RATE_ASSUMED: u64 = 256 << 10;
