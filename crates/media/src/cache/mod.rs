@@ -270,10 +270,6 @@ fn prepare(dir: &Path) -> Result<File, String> {
     for sub in ["segments", "plans", "tmp"] {
         fs::create_dir_all(dir.join(sub)).map_err(|e| told(&format!("cannot make `{sub}` in it"), e))?;
     }
-    let probe = dir.join("tmp").join("probe");
-    fs::write(&probe, b"")
-        .and_then(|()| fs::remove_file(&probe))
-        .map_err(|e| told("cannot write to it", e))?;
     let lock = File::options()
         .create(true)
         .truncate(false)
@@ -281,10 +277,16 @@ fn prepare(dir: &Path) -> Result<File, String> {
         .open(dir.join("lock"))
         .map_err(|e| told("cannot open its lock", e))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
-            Err("another server uses it; give each its own with --cache-path".to_owned())
+            return Err("another server uses it; give each its own with --cache-path".to_owned());
         }
-        Err(fs::TryLockError::Error(error)) => Err(told("cannot lock it", error)),
+        Err(fs::TryLockError::Error(error)) => return Err(told("cannot lock it", error)),
     }
+    // Only now: who uses it clears `tmp`.
+    let probe = dir.join("tmp").join("probe");
+    fs::write(&probe, b"")
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|e| told("cannot write to it", e))?;
+    Ok(lock)
 }
